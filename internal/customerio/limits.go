@@ -1,0 +1,87 @@
+package customerio
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// Customer.io's limits, in bytes of the JSON sent unless said otherwise. Its
+// pages say kB without saying of how many bytes; these are the smaller reading.
+const (
+	MaxRequest    = 500_000 // one /api/v2/batch body
+	MaxItem       = 32_000  // one operation in it
+	MaxIdentifier = 150     // a person's id or email
+	MaxName       = 150     // an attribute's name
+	MaxValue      = 1_000   // an attribute's value; a nested one as serialised
+	MaxAttributes = 300     // attributes of one identify
+	MaxEventName  = 100
+)
+
+// CheckIdentifier says why Customer.io would not take id, or "".
+func CheckIdentifier(id Identifier) string {
+	switch {
+	case id.Value == "":
+		return "the identifier is empty"
+	case len(id.Value) > MaxIdentifier:
+		return fmt.Sprintf("the identifier is %d bytes long; Customer.io takes %d (identifier limit)", len(id.Value), MaxIdentifier)
+	case !utf8.ValidString(id.Value):
+		return "the identifier is not valid UTF-8"
+	}
+	return ""
+}
+
+// CheckAttribute says why Customer.io would not take an attribute of a person
+// with this name and JSON value, or "".
+func CheckAttribute(name string, value []byte) string {
+	if reason := CheckAttributeName(name); reason != "" {
+		return reason
+	}
+	// A string's quotes are not part of the value that Customer.io measures,
+	// but they are of a nested value as serialised; counting them is never
+	// too lenient.
+	if n := len(value); n > MaxValue {
+		return fmt.Sprintf("the value is %d bytes long; Customer.io takes %d (attribute value limit)", n, MaxValue)
+	}
+	return ""
+}
+
+// CheckAttributeName says why Customer.io would not take the name, or "".
+func CheckAttributeName(name string) string {
+	switch {
+	case name == "":
+		return "the attribute's name is empty"
+	case len(name) > MaxName:
+		return fmt.Sprintf("the attribute's name is %d bytes long; Customer.io takes %d (attribute name limit)", len(name), MaxName)
+	}
+	return ""
+}
+
+// CheckEventName says why Customer.io would not take the event's name, or "".
+func CheckEventName(name string) string {
+	switch {
+	case name == "":
+		return "the event's name is empty"
+	case len(name) > MaxEventName:
+		return fmt.Sprintf("the event's name is %d bytes long; Customer.io takes %d (event name limit)", len(name), MaxEventName)
+	}
+	return ""
+}
+
+// Check says which limit the whole operation breaks, or "". Attributes one by
+// one are CheckAttribute's.
+func (op *Operation) Check() string {
+	if reason := CheckIdentifier(op.Person); reason != "" {
+		return reason
+	}
+	if op.Action == Track {
+		if reason := CheckEventName(op.Name); reason != "" {
+			return reason
+		}
+	} else if n := len(op.Attributes); n > MaxAttributes {
+		return fmt.Sprintf("%d attributes; Customer.io takes %d in one identify (attribute count limit)", n, MaxAttributes)
+	}
+	if n := op.Size(); n > MaxItem {
+		return fmt.Sprintf("the operation is %d bytes long; Customer.io takes %d (item limit)", n, MaxItem)
+	}
+	return ""
+}

@@ -1,0 +1,16 @@
+package sink
+
+import (
+	"context"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+)
+
+// Region asks the workspace who it is.
+func (s *Sink) Region(ctx context.Context) (Region, error) { return s.client.region(ctx) }
+
+// IdentifierEnabled asks whether people of the workspace can be named by this
+// kind of identifier. It needs an App API key.
+func (s *Sink) IdentifierEnabled(ctx context.Context, t customerio.IdentifierType) (bool, error) {
+	return s.client.identifierEnabled(ctx, t)
+}

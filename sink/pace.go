@@ -1,0 +1,123 @@
+package sink
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// pace is how fast a workspace may be spoken to: a bucket of requests, one of
+// operations, and how long to stay silent after a failure.
+type pace struct {
+	limit    float64 // requests a second, as configured
+	current  float64
+	requests *rate.Limiter
+	items    *rate.Limiter // nil: no limit of its own
+	slowed   time.Time     // when the rate was last halved
+	raised   time.Time
+	fails    int
+	silent   time.Time // nothing is sent before
+}
+
+const (
+	// shortOf keeps a burst and the jitter of the network inside a window of one
+	// second that Customer.io may place anywhere.
+	shortOf = 0.985
+	// floor is the slowest that failures make a workspace, in requests a second.
+	floor = 0.5
+	// recovery is the part of the configured rate that each second without a
+	// failure gives back.
+	recovery = 0.05
+
+	firstRetry = 500 * time.Millisecond
+	lastRetry  = 60 * time.Second
+)
+
+func newPace(requests, items float64) *pace {
+	burst := 1
+	if requests >= 50 {
+		// A timer that fires late must not lose its token.
+		burst = 2
+	}
+	p := &pace{limit: requests, current: requests, requests: rate.NewLimiter(rate.Limit(requests*shortOf), burst)}
+	if items > 0 {
+		p.items = rate.NewLimiter(rate.Limit(items), int(math.Ceil(items)))
+	}
+	return p
+}
+
+// wait is how long until a request may leave; 0: now.
+func (p *pace) wait(now time.Time) time.Duration {
+	if d := p.silent.Sub(now); d > 0 {
+		return d
+	}
+	d := lacking(p.requests, now)
+	if p.items != nil {
+		d = max(d, lacking(p.items, now))
+	}
+	return d
+}
+
+// lacking is how long the bucket takes to hold one token.
+func lacking(l *rate.Limiter, now time.Time) time.Duration {
+	lack := 1 - l.TokensAt(now)
+	if lack <= 0 {
+		return 0
+	}
+	return time.Duration(lack/float64(l.Limit())*float64(time.Second)) + time.Microsecond
+}
+
+// room is how many operations the next request may hold, of at most most.
+func (p *pace) room(now time.Time, most int) int {
+	if p.items == nil {
+		return most
+	}
+	return min(most, int(p.items.TokensAt(now)))
+}
+
+// took accounts for a request of n operations that leaves now.
+func (p *pace) took(now time.Time, n int) {
+	p.requests.AllowN(now, 1)
+	if p.items != nil {
+		p.items.ReserveN(now, min(n, p.items.Burst()))
+	}
+}
+
+// failed slows down: by half at most once a second, since what was in flight
+// together fails together.
+func (p *pace) failed(now time.Time, after time.Duration) {
+	p.fails++
+	if now.Sub(p.slowed) >= time.Second {
+		p.set(now, p.current/2)
+		p.slowed = now
+	}
+	silent := now.Add(max(after, p.jitter()))
+	if silent.After(p.silent) {
+		p.silent = silent
+	}
+}
+
+// jitter is the whole of the exponential bound, at random: retries of many
+// senders spread out.
+func (p *pace) jitter() time.Duration {
+	bound := lastRetry
+	if p.fails < 8 {
+		bound = min(lastRetry, firstRetry<<max(p.fails-1, 0))
+	}
+	return time.Duration(rand.Int64N(int64(bound))) + 1
+}
+
+func (p *pace) succeeded(now time.Time) {
+	p.fails = 0
+	if p.current < p.limit && now.Sub(p.slowed) >= time.Second && now.Sub(p.raised) >= time.Second {
+		p.set(now, p.current+p.limit*recovery)
+		p.raised = now
+	}
+}
+
+func (p *pace) set(now time.Time, to float64) {
+	p.current = min(max(to, min(floor, p.limit)), p.limit)
+	p.requests.SetLimitAt(now, rate.Limit(p.current*shortOf))
+}

@@ -1,0 +1,460 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+	"github.com/pgcio/pgcio/state"
+)
+
+// maxInFlight bounds the requests of one workspace that wait for their reply.
+// At 100 requests a second it covers replies that take 640 ms.
+const maxInFlight = 64
+
+// probeEvery is how often a stopped workspace is tried again.
+const probeEvery = time.Minute
+
+// Outbox is what the sink needs of the state.
+type Outbox interface {
+	Draw(workspace, room int, take func(*customerio.Operation) bool) ([]*state.Item, time.Time, error)
+	Settle(context.Context, []state.Settled) error
+	Abandon([]*state.Item)
+	Woken() <-chan struct{}
+}
+
+// Config is one workspace.
+type Config struct {
+	Workspace         int    // its place among those in force
+	Name              string // for logs and errors
+	Region            string // "us" or "eu"
+	TrackURL, AppURL  string
+	SiteID            string
+	TrackAPIKey       string
+	AppAPIKey         string
+	RequestsPerSecond float64
+	ItemsPerSecond    float64 // operations; 0: no limit
+	UserAgent         string
+	Outbox            Outbox
+	Logger            *slog.Logger
+	Transport         http.RoundTripper // nil: net/http's own
+	// Expected judges the workspace that answers, before anything is sent to
+	// it. An error ends Run: this is not the workspace the state belongs to.
+	Expected func(context.Context, Region) error
+	// Observe is told of every request: its status (0: no reply) and duration.
+	Observe func(api string, code int, took time.Duration)
+	// Accepted is told of every operation that was accepted.
+	Accepted func(mapping string, action customerio.Action, committed time.Time)
+	// Fail is called at named points, for tests that kill the process there.
+	Fail func(point string)
+}
+
+// Sink sends what one workspace's outbox lets leave.
+type Sink struct {
+	cfg    Config
+	client *client
+	pace   *pace
+	log    *slog.Logger
+
+	results chan result
+	settled chan []state.Settled
+	again   []*unit // to be sent before anything new, in order
+	flying  int
+	good    int // requests that were settled, ever
+
+	mu     sync.Mutex // guards status
+	status Status
+}
+
+// Status is how a workspace is doing.
+type Status struct {
+	State             string // "sending", "waiting" (nothing may leave yet) or "blocked"
+	RequestsPerSecond float64
+	LastError         string // "": none since the last success
+	Since             time.Time
+	Verified          bool // the workspace has said who it is
+}
+
+// New returns a sink that does nothing until Run.
+func New(cfg Config) *Sink {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Fail == nil {
+		cfg.Fail = func(string) {}
+	}
+	return &Sink{
+		cfg:     cfg,
+		client:  newClient(&cfg),
+		pace:    newPace(cfg.RequestsPerSecond, cfg.ItemsPerSecond),
+		log:     cfg.Logger.With("workspace", cfg.Name),
+		results: make(chan result, maxInFlight),
+		settled: make(chan []state.Settled, maxInFlight),
+		status:  Status{State: "waiting", RequestsPerSecond: cfg.RequestsPerSecond},
+	}
+}
+
+// Status returns how the workspace is doing.
+func (s *Sink) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+func (s *Sink) setState(state, problem string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.status.State != state {
+		s.status.State, s.status.Since = state, time.Now()
+	}
+	s.status.LastError = problem
+	s.status.RequestsPerSecond = s.pace.current
+}
+
+// unit is a request's worth of operations, kept together until it is settled.
+type unit struct {
+	items     []*state.Item
+	single    bool // to /entity, so that the reply can mean nothing else
+	fails     int  // 5xx in a row
+	good      int  // Sink.good when it first failed
+	since     time.Time
+	bisecting bool
+}
+
+type result struct {
+	unit  *unit
+	reply customerio.Reply
+	lost  bool // no reply came
+	code  int
+}
+
+// Run sends until ctx ends, then finishes what is in flight, gives back what
+// has not left, and returns ctx's error; or it returns why this workspace must
+// not be sent anything.
+func (s *Sink) Run(ctx context.Context) error {
+	var settling sync.WaitGroup
+	settleErr := make(chan error, 1)
+	settling.Go(func() { settleErr <- s.settle() })
+	err := s.verify(ctx)
+	if err == nil {
+		err = s.send(ctx, settleErr)
+	}
+	close(s.settled)
+	settling.Wait()
+	select {
+	case serr := <-settleErr:
+		err = errors.Join(err, serr)
+	default:
+	}
+	return err
+}
+
+// verify asks the workspace who it is until it answers.
+func (s *Sink) verify(ctx context.Context) error {
+	for {
+		region, err := s.client.region(ctx)
+		if err == nil && region.Region != "" && region.Region != s.cfg.Region {
+			err = &refusedError{fmt.Sprintf("the workspace is in region %q, the configuration says %q", region.Region, s.cfg.Region)}
+		}
+		if err == nil {
+			if s.cfg.Expected != nil {
+				if err := s.cfg.Expected(ctx, region); err != nil {
+					return err
+				}
+			}
+			s.mu.Lock()
+			s.status.Verified = true
+			s.mu.Unlock()
+			s.pace.fails = 0
+			s.setState("sending", "")
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		wait := probeEvery
+		var refused *refusedError
+		if errors.As(err, &refused) {
+			s.log.Error("workspace stopped, nothing is sent", "error", err, "again_in", wait)
+			s.setState("blocked", err.Error())
+		} else {
+			s.pace.fails++
+			wait = s.pace.jitter()
+			s.log.Warn("workspace cannot be reached", "error", err, "again_in", wait.Round(time.Millisecond))
+			s.setState("waiting", err.Error())
+		}
+		if !sleep(ctx, wait) {
+			return ctx.Err()
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// send is the loop: it alone decides what leaves when.
+func (s *Sink) send(ctx context.Context, failed <-chan error) error {
+	// Requests in hand are finished when ctx ends; requestTimeout bounds them,
+	// and the daemon's own limit on its shutdown.
+	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer func() {
+		for _, u := range s.again {
+			s.cfg.Outbox.Abandon(u.items)
+		}
+	}()
+	for {
+		wait, woken, err := s.step(requests)
+		if err != nil {
+			cancel()
+			s.drain()
+			return err
+		}
+		timer := time.NewTimer(wait)
+		if wait == 0 {
+			timer.Stop() // only something else can change anything
+		}
+		select {
+		case <-ctx.Done():
+			s.finish(cancel)
+			return ctx.Err()
+		case err := <-failed:
+			cancel()
+			s.drain()
+			return err
+		case r := <-s.results:
+			s.took(r)
+		case <-woken:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// finishWithin is how long a stopping sink waits for replies: past it they are
+// given up, and what they were about is sent again by the next run.
+const finishWithin = 5 * time.Second
+
+func (s *Sink) finish(cancel func()) {
+	timer := time.AfterFunc(finishWithin, cancel)
+	defer timer.Stop()
+	s.drain()
+}
+
+// drain waits for every request in flight.
+func (s *Sink) drain() {
+	for s.flying > 0 {
+		s.took(<-s.results)
+	}
+}
+
+// step sends one request if one may leave. It returns how long nothing can
+// happen by the passing of time (0: nothing will), and what else to wait for.
+func (s *Sink) step(ctx context.Context) (wait time.Duration, woken <-chan struct{}, err error) {
+	for s.flying < maxInFlight {
+		now := time.Now()
+		if d := s.pace.wait(now); d > 0 {
+			return d, nil, nil
+		}
+		if len(s.again) > 0 {
+			u := s.again[0]
+			s.again = s.again[1:]
+			s.launch(ctx, now, u)
+			continue
+		}
+		if s.pace.fails > 0 && s.flying > 0 {
+			return 0, nil, nil // one at a time until one succeeds
+		}
+		woken = s.cfg.Outbox.Woken()
+		packer := &customerio.Packer{}
+		room := s.pace.room(now, customerio.MaxItems)
+		items, next, err := s.cfg.Outbox.Draw(s.cfg.Workspace, room, packer.Add)
+		if err != nil {
+			return 0, nil, fmt.Errorf("draw from the outbox: %w", err)
+		}
+		items = s.withhold(items)
+		if len(items) == 0 {
+			if !next.IsZero() {
+				wait = max(next.Sub(now), time.Millisecond)
+			}
+			return wait, woken, nil
+		}
+		s.launch(ctx, now, &unit{items: items})
+	}
+	return 0, nil, nil
+}
+
+// withhold settles what must not be sent.
+func (s *Sink) withhold(items []*state.Item) []*state.Item {
+	var refused []state.Settled
+	send := items[:0:0]
+	for _, it := range items {
+		if it.Refuse == "" {
+			send = append(send, it)
+			continue
+		}
+		refused = append(refused, state.Settled{Item: it, Verdict: customerio.Verdict{Kind: customerio.Rejected, Reason: it.Refuse}})
+	}
+	if refused != nil {
+		s.settled <- refused
+	}
+	return send
+}
+
+// launch sends a unit's request.
+func (s *Sink) launch(ctx context.Context, now time.Time, u *unit) {
+	s.flying++
+	s.pace.took(now, len(u.items))
+	path, body := "/api/v2/batch", []byte(nil)
+	if u.single {
+		path, body = "/api/v2/entity", u.items[0].Operation.AppendJSON(nil)
+	} else {
+		p := customerio.Packer{}
+		for _, it := range u.items {
+			p.Add(&it.Operation)
+		}
+		body = p.Body()
+	}
+	s.cfg.Fail("before-request")
+	go func() {
+		res, err := s.client.send(ctx, path, body)
+		s.cfg.Fail("after-request")
+		if err != nil {
+			s.results <- result{unit: u, reply: customerio.Reply{Reason: err.Error()}, lost: true}
+			return
+		}
+		s.results <- result{unit: u, reply: customerio.ReadReply(res.status, res.header, res.body, len(u.items), time.Now()), code: res.status}
+	}()
+}
+
+// took acts on a reply.
+func (s *Sink) took(r result) {
+	s.flying--
+	now := time.Now()
+	u := r.unit
+	switch r.reply.Do {
+	case customerio.Settle:
+		s.good++
+		s.pace.succeeded(now)
+		s.setState("sending", "")
+		settled := make([]state.Settled, len(u.items))
+		for i, it := range u.items {
+			settled[i] = state.Settled{Item: it, Verdict: r.reply.Verdicts[i]}
+			if r.reply.Verdicts[i].Kind == customerio.Accepted && s.cfg.Accepted != nil {
+				s.cfg.Accepted(it.Mapping, it.Operation.Action, it.Committed)
+			}
+		}
+		s.settled <- settled
+	case customerio.Bisect:
+		s.pace.succeeded(now)
+		s.halve(u)
+	case customerio.Singly:
+		s.log.Warn("a reply cannot be trusted, operations are sent one by one", "error", r.reply.Reason, "operations", len(u.items))
+		for _, it := range u.items {
+			s.again = append(s.again, &unit{items: []*state.Item{it}, single: true})
+		}
+	case customerio.Stop:
+		s.stop(now, r)
+	default:
+		s.backoff(now, r)
+	}
+}
+
+// halve sends the two halves of a unit instead.
+func (s *Sink) halve(u *unit) {
+	half := len(u.items) / 2
+	for _, items := range [][]*state.Item{u.items[:half], u.items[half:]} {
+		s.again = append(s.again, &unit{items: items, single: len(items) == 1, bisecting: u.bisecting, since: u.since, good: s.good})
+	}
+}
+
+func (s *Sink) stop(now time.Time, r result) {
+	s.again = append(s.again, r.unit)
+	s.pace.silent = now.Add(probeEvery)
+	s.log.Error("workspace stopped", "error", r.reply.Reason, "again_in", probeEvery)
+	s.setState("blocked", r.reply.Reason)
+}
+
+const (
+	// failsToBisect is how often a request may be answered 5xx, while others
+	// succeed, before one of its operations is suspected.
+	failsToBisect = 3
+	// poisonAfter is how long a single operation may be answered so before it is
+	// parked.
+	poisonAfter = 24 * time.Hour
+)
+
+// backoff sends a unit again later, or in halves when it alone fails.
+func (s *Sink) backoff(now time.Time, r result) {
+	u := r.unit
+	s.pace.failed(now, r.reply.After)
+	s.log.Warn("request failed, it is sent again", "error", r.reply.Reason, "operations", len(u.items), "again_in", s.pace.silent.Sub(now).Round(time.Millisecond))
+	s.setState("waiting", r.reply.Reason)
+	if u.fails == 0 && u.since.IsZero() {
+		u.since, u.good = now, s.good
+	}
+	if !r.lost && r.code < 500 {
+		s.again = append(s.again, u)
+		return
+	}
+	u.fails++
+	healthy := s.good > u.good // others succeeded meanwhile
+	switch {
+	case len(u.items) > 1 && (healthy && u.fails >= failsToBisect || u.bisecting && healthy):
+		u.bisecting = true
+		s.halve(u)
+	case len(u.items) == 1 && healthy && now.Sub(u.since) >= poisonAfter:
+		s.settled <- []state.Settled{{Item: u.items[0], Verdict: customerio.Verdict{Kind: customerio.Rejected,
+			Reason: "Customer.io has failed on it for 24 hours: " + r.reply.Reason}}}
+	default:
+		// Behind what else waits to be sent again, so that one bad request does
+		// not keep the others from proving the workspace healthy.
+		s.again = append(s.again, u)
+	}
+}
+
+// settleAtOnce bounds how many verdicts go into one commit.
+const settleAtOnce = 20_000
+
+// settle enters verdicts: all that have come in while the state was busy, in
+// one commit.
+func (s *Sink) settle() error {
+	for batch := range s.settled {
+		s.cfg.Fail("before-settle")
+	gather:
+		for len(batch) < settleAtOnce {
+			select {
+			case more, ok := <-s.settled:
+				if !ok {
+					break gather
+				}
+				batch = append(batch, more...)
+			default:
+				break gather
+			}
+		}
+		// What Customer.io has accepted is entered even while stopping.
+		if err := s.cfg.Outbox.Settle(context.Background(), batch); err != nil {
+			go func() {
+				for range s.settled {
+				}
+			}()
+			return fmt.Errorf("enter what was accepted: %w", err)
+		}
+		s.cfg.Fail("after-settle")
+	}
+	return nil
+}

@@ -1,0 +1,287 @@
+package state
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+)
+
+// Aside is an entry that is parked or orphaned.
+type Aside struct {
+	ID       uint64    `json:"id"`
+	Mapping  string    `json:"mapping"`
+	Thing    string    `json:"thing"` // "id:42", or the event's name and its person
+	Status   string    `json:"status"`
+	Reason   string    `json:"reason"`
+	Changes  uint64    `json:"changes"`
+	Since    time.Time `json:"since"`
+	Payload  string    `json:"payload,omitempty"` // what would be sent, as JSON; Show only
+	Columns  []Column  `json:"-"`
+	place    []byte
+	entryKey string
+}
+
+// ErrNoEntry is returned for an id that names nothing set aside.
+var ErrNoEntry = errors.New("no such entry")
+
+func (s status) String() string {
+	switch s {
+	case parked:
+		return "parked"
+	case orphaned:
+		return "orphaned"
+	default:
+		return "waiting"
+	}
+}
+
+// Asides lists what is set aside, oldest place first, up to limit entries of
+// the mapping (all mappings when it is "").
+func (s *Store) Asides(mapping string, orphans bool, limit int) ([]Aside, error) {
+	why := parked
+	if orphans {
+		why = orphaned
+	}
+	var out []Aside
+	err := s.engine.view(func(r reader) error {
+		var err error
+		prefix := []byte{kindAside, byte(why)}
+		r.scan(prefix, after(prefix), func(k, v []byte) bool {
+			var a Aside
+			if a, err = s.aside(r, k, v); err != nil {
+				return false
+			}
+			if mapping == "" || a.Mapping == mapping {
+				out = append(out, a)
+			}
+			return len(out) < limit
+		})
+		return err
+	})
+	slices.SortFunc(out, func(a, b Aside) int { return int(min(max(int64(a.ID)-int64(b.ID), -1), 1)) })
+	return out, err
+}
+
+// Aside returns one entry with its payload.
+func (s *Store) Aside(id uint64) (Aside, error) {
+	var out Aside
+	err := s.engine.view(func(r reader) error {
+		k, v := findAside(r, id)
+		if k == nil {
+			return fmt.Errorf("entry %d: %w", id, ErrNoEntry)
+		}
+		var err error
+		out, err = s.aside(r, k, v)
+		return err
+	})
+	return out, err
+}
+
+func findAside(r reader, id uint64) (key, value []byte) {
+	r.scan([]byte{kindAside}, []byte{kindAside + 1}, func(k, v []byte) bool {
+		if seqOf(k) != id {
+			return true
+		}
+		key, value = slices.Clone(k), slices.Clone(v)
+		return false
+	})
+	return key, value
+}
+
+func (s *Store) aside(r reader, k, v []byte) (Aside, error) {
+	m := s.registry.mappings[binary.BigEndian.Uint16(k[2:])]
+	a := Aside{ID: seqOf(k), Mapping: m.name, Status: status(k[1]).String(), place: slices.Clone(k), entryKey: string(v)}
+	record := r.get(v)
+	if record == nil {
+		return a, fmt.Errorf("entry %d: its record is missing: %w", a.ID, errCorrupt)
+	}
+	record = slices.Clone(record)
+	switch a.entryKey[0] {
+	case kindUnmapped:
+		w, err := decodeWaiting(a.entryKey, record)
+		if err != nil {
+			return a, err
+		}
+		a.Thing, a.Reason, a.Changes, a.Since, a.Columns = "row "+strconv.QuoteToASCII(string(w.Row)), w.reason, w.changes, time.Unix(w.stored, 0), w.Columns
+		return a, nil
+	case kindEvent:
+		e, err := decodeEvent(a.entryKey, record)
+		if err != nil {
+			return a, err
+		}
+		if e.step == nil {
+			return a, fmt.Errorf("entry %d: its event is settled: %w", a.ID, errCorrupt)
+		}
+		s.describe(&a, e.step)
+		a.Thing = fmt.Sprintf("%s of %s", e.step.name, e.step.address)
+		return a, nil
+	}
+	t, err := decodeThing(a.entryKey, record)
+	if err != nil {
+		return a, err
+	}
+	for i := range t.steps {
+		if t.steps[i].seq == a.ID {
+			s.describe(&a, &t.steps[i])
+			a.Thing = thingID(t.key).String()
+			return a, nil
+		}
+	}
+	return a, fmt.Errorf("entry %d: its thing does not have it: %w", a.ID, errCorrupt)
+}
+
+func (s *Store) describe(a *Aside, st *step) {
+	a.Reason, a.Changes, a.Since = st.reason, st.changes(), time.Unix(st.stored, 0)
+	op := customerio.Operation{Action: customerio.Identify, Person: st.address, Name: st.name, ID: st.id, Timestamp: st.stamp, UpdateOnly: st.updateOnly}
+	if st.isEvent() {
+		op.Action = customerio.Track
+	} else if st.address.Value == "" {
+		op.Person = thingID(a.entryKey)
+	}
+	for i := range st.parts {
+		op.Attributes = s.registry.appendAttributes(op.Attributes, st.parts[i].attrs)
+	}
+	a.Payload = string(op.AppendJSON(nil))
+}
+
+// asidePiece is how many entries one transaction of Retry or Drop settles.
+const asidePiece = 1000
+
+// Retry lets parked entries wait again: those named, or all of a mapping, or
+// (mapping "" and no ids) all there are. It returns how many.
+func (s *Store) Retry(ctx context.Context, mapping string, ids []uint64) (int, error) {
+	return s.eachAside(ctx, mapping, ids, func(tx *Tx, a *Aside) {
+		if a.entryKey[0] == kindUnmapped {
+			tx.remap(a)
+			return
+		}
+		if st, ws, dirty := tx.stepAside(a); st != nil {
+			tx.requeue(ws, a.entryKey, st)
+			dirty()
+		}
+	})
+}
+
+// Drop gives parked entries up: they are counted discarded.
+func (s *Store) Drop(ctx context.Context, mapping string, ids []uint64) (int, error) {
+	return s.eachAside(ctx, mapping, ids, func(tx *Tx, a *Aside) {
+		if a.entryKey[0] == kindUnmapped {
+			mapping, row := splitRowKey(a.entryKey)
+			m := tx.s.registry.mappings[mapping]
+			tx.book(m).Discarded += tx.dropWaiting(m, []byte(row))
+			return
+		}
+		st, ws, dirty := tx.stepAside(a)
+		if st == nil {
+			return
+		}
+		tx.unlist(ws, st)
+		for i := range st.parts {
+			b := tx.book(tx.s.registry.mappings[st.parts[i].mapping])
+			*b.under(st.status) -= st.parts[i].changes
+			b.Discarded += st.parts[i].changes
+		}
+		dirty()
+		tx.discard(a.entryKey, st)
+	})
+}
+
+func (tx *Tx) discard(key string, st *step) {
+	if key[0] == kindEvent {
+		tx.event(key).step = nil
+		return
+	}
+	t := tx.thing(key)
+	tx.forgetPrints(t, st)
+	seq := st.seq
+	t.steps = slices.DeleteFunc(t.steps, func(s step) bool { return s.seq == seq })
+}
+
+// stepAside finds the step of an entry.
+func (tx *Tx) stepAside(a *Aside) (st *step, ws uint8, dirty func()) {
+	if a.entryKey[0] == kindEvent {
+		e := tx.event(a.entryKey)
+		if e == nil || e.step == nil || e.step.seq != a.ID {
+			return nil, 0, nil
+		}
+		m := tx.s.registry.mappings[e.step.parts[0].mapping]
+		return e.step, m.ws, func() { e.dirty = true }
+	}
+	t := tx.thing(a.entryKey)
+	for i := range t.steps {
+		if t.steps[i].seq == a.ID {
+			return &t.steps[i], a.entryKey[1], func() { t.dirty = true }
+		}
+	}
+	return nil, 0, nil
+}
+
+// remap lets a row that could not be mapped be mapped again: read again where
+// a column is lacking.
+func (tx *Tx) remap(a *Aside) {
+	mapping, row := splitRowKey(a.entryKey)
+	m := tx.s.registry.mappings[mapping]
+	w := tx.waitingRow(a.entryKey)
+	if w == nil {
+		return
+	}
+	changes := tx.dropWaiting(m, []byte(row))
+	tx.waited = true
+	w.key = rowKey(kindHeld, mapping, []byte(row))
+	w.changes, w.hold, w.reason, w.seq = changes, true, "", 0
+	tx.book(m).Waiting += changes
+	tx.then(func() { tx.s.held.count++ })
+	tx.writes[w.key] = w.encode()
+}
+
+func (s *Store) eachAside(ctx context.Context, mapping string, ids []uint64, act func(*Tx, *Aside)) (int, error) {
+	done := 0
+	from := []byte{kindAside, byte(parked)}
+	end := after(from)
+	for {
+		var page []Aside
+		err := s.Update(ctx, func(tx *Tx) error {
+			var err error
+			next := end
+			tx.r.scan(from, end, func(k, v []byte) bool {
+				if len(page) == asidePiece {
+					next = slices.Clone(k)
+					return false
+				}
+				if ids != nil && !slices.Contains(ids, seqOf(k)) {
+					return true
+				}
+				var a Aside
+				if a, err = s.aside(tx.r, k, v); err != nil {
+					return false
+				}
+				if mapping == "" || a.Mapping == mapping {
+					page = append(page, a)
+				}
+				return true
+			})
+			from = next
+			for i := range page {
+				act(tx, &page[i])
+			}
+			return err
+		})
+		if err != nil {
+			return done, err
+		}
+		done += len(page)
+		if string(from) == string(end) {
+			break
+		}
+	}
+	if ids != nil && done < len(ids) {
+		return done, fmt.Errorf("%d of %d entries: %w", len(ids)-done, len(ids), ErrNoEntry)
+	}
+	return done, nil
+}

@@ -1,0 +1,178 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+)
+
+// phase is how far the backfill of a mapping is. The numbers are stored.
+type phase uint8
+
+const (
+	backfillNone    phase = 0 // not asked for
+	backfillPending phase = 1 // begun: xids are kept; no page is stored yet
+	backfillReading phase = 2
+	backfillDone    phase = 3
+)
+
+// backfill is the progress of reading a mapping's table. While it runs, every
+// streamed change of the mapping leaves its xid, in or not, so that a page
+// never brings back what the stream has overtaken.
+type backfill struct {
+	phase     phase
+	cursor    []string // key of the last row stored
+	rows      uint64
+	total     int64  // estimated; -1 unknown
+	truncated uint64 // xid of the newest truncate streamed since it began
+	first     bool
+}
+
+func (b *backfill) running() bool { return b.phase == backfillPending || b.phase == backfillReading }
+
+func (s *Store) backfillOf(m *mapping) *backfill {
+	b := s.backfill[m.number]
+	if b == nil {
+		b = &backfill{total: -1}
+		s.backfill[m.number] = b
+	}
+	return b
+}
+
+func (tx *Tx) storeBackfill(m *mapping, b *backfill) {
+	key := number16(kindBackfill, m.number)
+	v := []byte{recordVersion, byte(b.phase), flag(b.first, 1)}
+	v = binary.AppendUvarint(v, b.rows)
+	v = binary.AppendVarint(v, b.total)
+	v = binary.AppendUvarint(v, b.truncated)
+	v = binary.AppendUvarint(v, uint64(len(b.cursor)))
+	for _, c := range b.cursor {
+		v = appendBytes(v, c)
+	}
+	tx.put(key, seal(v, 0, string(key)))
+}
+
+func (s *Store) loadBackfills(r reader) error {
+	var err error
+	r.scan([]byte{kindBackfill}, []byte{kindBackfill + 1}, func(k, v []byte) bool {
+		d := open(string(k), v)
+		b := &backfill{phase: phase(d.byte())}
+		b.first = d.byte()&1 != 0
+		b.rows = d.uint()
+		b.total = d.int()
+		b.truncated = d.uint()
+		for range d.count(1) {
+			b.cursor = append(b.cursor, d.string())
+		}
+		s.backfill[binary.BigEndian.Uint16(k[1:])] = b
+		err = d.err
+		return err == nil
+	})
+	return err
+}
+
+// startBackfills begins the first backfill of every mapping that wants one and
+// has had none.
+func (tx *Tx) startBackfills() error {
+	for _, m := range tx.s.registry.inForce {
+		b := tx.s.backfillOf(m)
+		if b.phase != backfillNone || !m.def.Backfill {
+			continue
+		}
+		next := *b
+		next.phase, next.first = backfillPending, true
+		tx.storeBackfill(m, &next)
+		tx.then(func() { *b = next })
+	}
+	return nil
+}
+
+// peopleComing tells whether a first backfill of a mapping that makes people
+// of this workspace is under way.
+func (s *Store) peopleComing(ws uint8) bool {
+	for _, m := range s.registry.inForce {
+		if m.ws == ws && m.def.Kind == customerio.Person && !m.def.UpdateOnly {
+			if b := s.backfill[m.number]; b != nil && b.first && b.running() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Backfill is the progress of one mapping's backfill.
+type Backfill struct {
+	Mapping int
+	Running bool
+	After   []string // the key to go on from; nil: from the start
+	Rows    uint64
+	Total   int64 // estimated; -1 unknown
+}
+
+// Backfills returns the progress of every mapping in force, people first: what
+// hangs on them follows.
+func (s *Store) Backfills() []Backfill {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Backfill
+	for _, people := range []bool{true, false} {
+		for i, m := range s.registry.inForce {
+			creates := m.def.Kind == customerio.Person && !m.def.UpdateOnly
+			if creates != people {
+				continue
+			}
+			b := s.backfill[m.number]
+			if b == nil {
+				b = &backfill{total: -1}
+			}
+			out = append(out, Backfill{Mapping: i, Running: b.running(), After: b.cursor, Rows: b.rows, Total: b.total})
+		}
+	}
+	return out
+}
+
+// EstimateBackfill notes how many rows the table is thought to have.
+func (s *Store) EstimateBackfill(mapping int, total int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.backfillOf(s.registry.inForce[mapping]).total = total
+}
+
+// Backfilled enters that a page of a mapping's backfill is in this transaction:
+// rows read, the key of the last one, and whether it was the last page.
+func (tx *Tx) Backfilled(mapping int, rows int, last []string, done bool) error {
+	m := tx.s.registry.inForce[mapping]
+	b := tx.s.backfillOf(m)
+	if !b.running() {
+		return fmt.Errorf("a page of mapping %q came in, whose backfill is not running", m.name)
+	}
+	next := *b
+	next.phase = backfillReading
+	next.rows += uint64(rows)
+	if last != nil {
+		next.cursor = last
+	}
+	if done {
+		next.phase, next.cursor, next.truncated = backfillDone, nil, 0
+		tx.sweepLater(sweepOut, number16(kindRow, m.number))
+		tx.sweepLater(sweepOwners, []byte{m.ws})
+	}
+	tx.storeBackfill(m, &next)
+	tx.then(func() { next.total = b.total; *b = next })
+	return nil
+}
+
+// Full tells whether what waits has passed Options.MaxSize.
+func (s *Store) Full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opts.MaxSize > 0 && s.weight() >= s.opts.MaxSize
+}
+
+func (s *Store) weight() (n int64) {
+	for _, b := range s.waiting {
+		n += b.bytes
+	}
+	return n
+}

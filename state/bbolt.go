@@ -1,0 +1,133 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// boltEngine keeps the keys in one bucket of a bbolt file.
+type boltEngine struct {
+	db *bolt.DB
+}
+
+var boltBucket = []byte("pgcio")
+
+// lockTimeout is how long Open waits for another process to let go of the
+// file: long enough for a predecessor that is just exiting.
+const lockTimeout = 500 * time.Millisecond
+
+// fillPercent is how full a page is left when it splits. Keys of one prefix
+// arrive scattered, and records grow and shrink as steps come and go; bbolt's
+// default of 50 % wastes half the file on keys that arrive in order.
+const fillPercent = 0.7
+
+func openBolt(path string, readOnly bool) (*boltEngine, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
+		Timeout: lockTimeout,
+		// The freelist is not written at each commit (it is the larger part of
+		// a small one); it is at a clean stop, so that the next start need not
+		// read the whole file.
+		NoFreelistSync: true,
+		FreelistType:   bolt.FreelistMapType,
+		ReadOnly:       readOnly,
+	})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("open state file %s: %w", path, ErrLocked)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("open state file %s: %w: %w", path, errCorrupt, err)
+	case err != nil:
+		return nil, fmt.Errorf("open state file: %w", err)
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 && !readOnly {
+		// It holds what the tables hold; an older umask does not excuse it.
+		if err := os.Chmod(path, 0o600); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return nil, errors.Join(fmt.Errorf("close state file %s to others: %w", path, err), db.Close())
+		}
+	}
+	if !readOnly {
+		err := db.Update(func(tx *bolt.Tx) error {
+			_, err := tx.CreateBucketIfNotExists(boltBucket)
+			return err
+		})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("prepare state file %s: %w", path, err), db.Close())
+		}
+	}
+	return &boltEngine{db: db}, nil
+}
+
+func (e *boltEngine) view(fn func(reader) error) error {
+	return e.db.View(func(tx *bolt.Tx) error {
+		return fn(boltReader{tx.Bucket(boltBucket)})
+	})
+}
+
+func (e *boltEngine) commit(writes []write) error {
+	return e.db.Update(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket(boltBucket)
+		bucket.FillPercent = fillPercent
+		for _, w := range writes {
+			var err error
+			if w.value == nil {
+				err = bucket.Delete(w.key)
+			} else {
+				err = bucket.Put(w.key, w.value)
+			}
+			if err != nil {
+				return fmt.Errorf("write to the state file: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+func (e *boltEngine) size() (total, free int64) {
+	stats := e.db.Stats()
+	err := e.db.View(func(tx *bolt.Tx) error {
+		total = tx.Size()
+		return nil
+	})
+	if err != nil {
+		return 0, 0
+	}
+	return total, int64(stats.FreePageN+stats.PendingPageN) * int64(e.db.Info().PageSize)
+}
+
+func (e *boltEngine) close() error {
+	if !e.db.IsReadOnly() {
+		// One last commit writes the freelist.
+		e.db.NoFreelistSync = false
+		if err := e.db.Update(func(*bolt.Tx) error { return nil }); err != nil {
+			return errors.Join(fmt.Errorf("store the state file's freelist: %w", err), e.db.Close())
+		}
+	}
+	return e.db.Close()
+}
+
+type boltReader struct{ bucket *bolt.Bucket }
+
+func (r boltReader) get(key []byte) []byte {
+	if r.bucket == nil {
+		return nil
+	}
+	return r.bucket.Get(key)
+}
+
+func (r boltReader) scan(from, to []byte, visit func(key, value []byte) bool) {
+	if r.bucket == nil {
+		return
+	}
+	c := r.bucket.Cursor()
+	for k, v := c.Seek(from); k != nil; k, v = c.Next() {
+		if len(to) > 0 && string(k) >= string(to) || !visit(k, v) {
+			return
+		}
+	}
+}

@@ -1,0 +1,33 @@
+// Package state is what pgcio knows and must not forget: what still has to be
+// sent (the outbox), what every row asked before (the inventory), which events
+// are known, how far into the WAL all of that reaches, and how every change
+// ended (the books).
+//
+// Data passes through it so:
+//
+//	Update(func(tx)) ─▶ tx.Apply(ask) … tx.Through(lsn) ─▶ one durable commit
+//	                                                            │
+//	Settle(flight, verdicts) ◀─ Customer.io ◀─ Draw(workspace) ◀┘
+//
+// What it promises:
+//
+//   - One transaction: outbox, inventory, counts and position of a batch commit
+//     together or not at all (law 2). What Stored returns is durable (law 1).
+//   - Nothing of a Postgres transaction leaves before all of it is stored, and
+//     one half stored holds back nothing that was there before it (law 7).
+//   - What conflicts keeps its order (law 5). A step has a place, its seq; it
+//     leaves when every earlier step it conflicts with is settled.
+//   - Merging changes nothing (law 8): a change joins a waiting step only if it
+//     would not have to wait for anything queued after that step.
+//   - The books balance (law 10): an ask is counted received once and stands
+//     under exactly one outcome, in the same commit as what it did.
+//   - Memory is bounded by the batch in hand and by a window of the outbox,
+//     never by the outbox or the tables (law 12).
+//
+// Beneath it is an engine: an ordered set of keys with one atomic, durable
+// commit. bbolt is the one that runs; the one in memory is for tests and
+// forgets what was not committed. Nothing above the engine knows which it is.
+//
+// A thing's record holds the fingerprints of its rows and its waiting steps
+// together, so that a change costs one put; key.go lists every kind of record.
+package state

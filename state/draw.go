@@ -1,0 +1,586 @@
+package state
+
+import (
+	"container/heap"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+	"github.com/pgcio/pgcio/internal/lsn"
+)
+
+// window is how many entries of a workspace the scheduler holds in memory at
+// most: about 100 bytes each. What is further back in the queue is read when
+// there is room.
+const window = 100_000
+
+// loadPiece is how many keys of a queue are read at once.
+const loadPiece = 2_000
+
+// entry is a step in the queue.
+type entry struct {
+	ws, lane uint8
+	seq      uint64
+	key      string // of its thing or event
+	due      int64  // Unix milliseconds, while it is delayed
+}
+
+// lanes schedules one workspace: what may leave now, and what waits for what.
+type lanes struct {
+	lane    [2]lane
+	blocked map[string][]entry // by what they wait for
+	stuck   int                // how many those are
+	delayed delayed
+	flying  map[uint64]flight // by seq
+}
+
+// flight is a step on its way: its key, and how many changes of which mapping.
+type flight struct {
+	key     string
+	changes map[uint16]uint64
+}
+
+// lane is one queue, in order of seq.
+type lane struct {
+	ready  []entry
+	loaded uint64 // every entry up to this seq has been read
+	more   bool   // there may be entries past it
+}
+
+// Keys in lanes.blocked that are no record's: what waits for the transaction
+// in hand, and for the position to move.
+const (
+	untilCommit   = "\x00commit"
+	untilPosition = "\x00position"
+)
+
+func newLanes() *lanes {
+	l := &lanes{blocked: map[string][]entry{}, flying: map[uint64]flight{}}
+	l.lane[0].more, l.lane[1].more = true, true
+	return l
+}
+
+func (s *Store) lanesOf(ws uint8) *lanes {
+	l := s.lanes[ws]
+	if l == nil {
+		l = newLanes()
+		s.lanes[ws] = l
+	}
+	return l
+}
+
+// inFlight tells whether the step of that key with this seq is on its way. mu
+// is held.
+func (s *Store) inFlight(seq uint64, key string) bool {
+	for _, l := range s.lanes {
+		if f, ok := l.flying[seq]; ok {
+			return f.key == key
+		}
+	}
+	return false
+}
+
+// Item is a step that is on its way: drawn, and not settled yet.
+type Item struct {
+	Operation customerio.Operation
+	Committed time.Time // when its oldest change was committed
+	Mapping   string    // the mapping of its (first) part
+	// Refuse is set when the operation must not be sent: the reason to settle it
+	// as refused with.
+	Refuse string
+
+	ws      uint8
+	key     string
+	seq     uint64
+	lane    uint8
+	changes map[uint16]uint64 // by mapping
+}
+
+// Draw takes what may leave the workspace now, in the order it was queued, for
+// as long as take accepts: live entries first, and a fifth of room (a number
+// of items) for backfilled ones when both wait. Each Item must be settled. When
+// nothing may leave, next says when something may by the passing of time.
+func (s *Store) Draw(ws, room int, take func(*customerio.Operation) bool) (items []*Item, next time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, time.Time{}, nil
+	}
+	number := s.registry.wsInForce[ws].number
+	d := drawing{s: s, l: s.lanesOf(number), ws: number, now: now(), take: take}
+	err = s.engine.view(func(r reader) error {
+		d.r = r
+		d.wakeDelayed()
+		// Backfilled entries have their fifth first, so that a saturated live
+		// lane cannot starve them; then live ones; then whatever room is left.
+		d.run(laneBackfill, d.backfillShare(room))
+		d.run(laneLive, room-len(d.items))
+		d.run(laneBackfill, room-len(d.items))
+		return d.err
+	})
+	if len(d.l.delayed) > 0 {
+		next = time.UnixMilli(d.l.delayed[0].due)
+	}
+	return d.items, next, err
+}
+
+type drawing struct {
+	s     *Store
+	l     *lanes
+	r     reader
+	ws    uint8
+	now   time.Time
+	take  func(*customerio.Operation) bool
+	items []*Item
+	full  bool
+	err   error
+}
+
+// backfillShare is a fifth of the room when something live waits as well.
+func (d *drawing) backfillShare(room int) int {
+	d.fill(laneLive)
+	if len(d.l.lane[laneLive].ready) == 0 {
+		return 0
+	}
+	return room / 5
+}
+
+func (d *drawing) wakeDelayed() {
+	ms := d.now.UnixMilli()
+	for len(d.l.delayed) > 0 && d.l.delayed[0].due <= ms {
+		d.l.push(heap.Pop(&d.l.delayed).(entry))
+	}
+}
+
+// push puts an entry back at its place among those to look at.
+func (l *lanes) push(e entry) {
+	ready := l.lane[e.lane].ready
+	at, found := slices.BinarySearchFunc(ready, e.seq, func(e entry, seq uint64) int {
+		return int(min(max(int64(e.seq)-int64(seq), -1), 1))
+	})
+	if !found {
+		l.lane[e.lane].ready = slices.Insert(ready, at, e)
+	}
+}
+
+// fill reads on in a queue when nothing of it is ready.
+func (d *drawing) fill(n uint8) {
+	q := &d.l.lane[n]
+	held := len(q.ready) + d.l.stuck + len(d.l.delayed)
+	if len(q.ready) > 0 || !q.more || held >= window {
+		return
+	}
+	prefix := []byte{kindQueue, d.ws, n}
+	count := 0
+	d.r.scan(queueKey(d.ws, n, q.loaded+1), after(prefix), func(k, v []byte) bool {
+		seq := seqOf(k)
+		q.ready = append(q.ready, entry{ws: d.ws, lane: n, seq: seq, key: string(v)})
+		q.loaded = seq
+		count++
+		return count < loadPiece
+	})
+	q.more = count == loadPiece
+}
+
+// run draws up to room items from a lane.
+func (d *drawing) run(n uint8, room int) {
+	q := &d.l.lane[n]
+	for drawn := 0; drawn < room && !d.full && d.err == nil; {
+		d.fill(n)
+		if len(q.ready) == 0 {
+			return
+		}
+		e := q.ready[0]
+		q.ready = q.ready[1:]
+		item := d.judge(e)
+		if item == nil {
+			continue
+		}
+		if item.Refuse == "" && !d.take(&item.Operation) {
+			d.full = true
+			d.l.push(e)
+			return
+		}
+		d.l.flying[e.seq] = flight{e.key, item.changes}
+		d.items = append(d.items, item)
+		drawn++
+	}
+}
+
+func (l *lanes) block(e entry, on string) {
+	l.blocked[on] = append(l.blocked[on], e)
+	l.stuck++
+}
+
+// unblock looks again at what waited for any of what has been settled.
+func (l *lanes) unblock(on string) {
+	entries, ok := l.blocked[on]
+	if !ok {
+		return
+	}
+	delete(l.blocked, on)
+	l.stuck -= len(entries)
+	for _, e := range entries {
+		l.push(e)
+	}
+}
+
+func (l *lanes) delay(e entry, due int64) {
+	e.due = due
+	heap.Push(&l.delayed, e)
+}
+
+// judge decides about an entry: it returns an item that may leave, or notes
+// what the entry waits for.
+func (d *drawing) judge(e entry) *Item {
+	if _, flying := d.l.flying[e.seq]; flying {
+		return nil
+	}
+	if _, ok := d.s.touched[e.key]; ok {
+		d.l.block(e, untilCommit)
+		return nil
+	}
+	if e.key[0] == kindEvent {
+		return d.judgeEvent(e)
+	}
+	t := d.thing(e.key)
+	if t == nil {
+		return nil
+	}
+	at := slices.IndexFunc(t.steps, func(s step) bool { return s.seq == e.seq })
+	if at < 0 || t.steps[at].status != waiting {
+		return nil // settled, or moved to another place
+	}
+	st := &t.steps[at]
+	if d.unready(e, st) || d.behind(e, t, st) {
+		return nil
+	}
+	item := d.item(e, st)
+	item.Operation.Action = customerio.Identify
+	item.Operation.UpdateOnly = st.updateOnly
+	if st.address.Value == "" {
+		item.Operation.Person = thingID(t.key)
+	}
+	item.Refuse = d.heldByAnother(t, st)
+	if item.Refuse != "" {
+		return item
+	}
+	return d.inTime(e, t, st, item)
+}
+
+func (d *drawing) judgeEvent(e entry) *Item {
+	v := d.r.get([]byte(e.key))
+	if v == nil {
+		return nil
+	}
+	ev, err := decodeEvent(e.key, v)
+	if err != nil {
+		d.err = err
+		return nil
+	}
+	st := ev.step
+	if st == nil || st.seq != e.seq || st.status != waiting || d.unready(e, st) {
+		return nil
+	}
+	blocked := false
+	d.owners(st.address, func(t *thing) bool {
+		for i := range t.steps {
+			if before := &t.steps[i]; before.status == waiting && before.since < e.seq {
+				d.l.block(e, t.key)
+				d.hurry(t.key)
+				blocked = true
+				return false
+			}
+		}
+		return true
+	})
+	if blocked {
+		return nil
+	}
+	item := d.item(e, st)
+	item.Operation.Action = customerio.Track
+	return item
+}
+
+// unready tells whether the step's transaction is not wholly stored (law 7) or
+// its mapping is paused.
+func (d *drawing) unready(e entry, st *step) bool {
+	for i := range st.parts {
+		if m := d.s.registry.mappings[st.parts[i].mapping]; m.def == nil || m.def.Paused {
+			// Nothing sends it in this run; the next one reads the queue anew.
+			return true
+		}
+	}
+	if st.commit != 0 && st.commit >= d.s.position.stored {
+		d.l.block(e, untilPosition)
+		return true
+	}
+	return false
+}
+
+// behind tells whether an identify must wait for earlier steps: of its own
+// thing, of a thing that shares an identifier, and of whatever is addressed by
+// an identifier that it stops.
+func (d *drawing) behind(e entry, t *thing, st *step) bool {
+	for i := range t.steps {
+		if before := &t.steps[i]; before.status == waiting && before.seq < e.seq {
+			d.l.block(e, t.key)
+			d.hurry(t.key)
+			return true
+		}
+	}
+	for _, link := range t.links {
+		other := d.thing(link)
+		if other == nil {
+			continue
+		}
+		for i := range other.steps {
+			if before := &other.steps[i]; before.status == waiting && before.seq < e.seq {
+				d.l.block(e, link)
+				d.hurry(link)
+				return true
+			}
+		}
+	}
+	for _, name := range st.stops {
+		prefix := ownedPrefix(kindHanging, d.ws, name)
+		found := false
+		d.r.scan(prefix, ownedKey(kindHanging, d.ws, name, e.seq), func(_, _ []byte) bool {
+			found = true
+			return false
+		})
+		if found {
+			d.l.block(e, string(prefix))
+			return true
+		}
+	}
+	return false
+}
+
+// heldByAnother names the thing of ours that still has, at Customer.io, an
+// identifier which the step writes; "" when none does.
+func (d *drawing) heldByAnother(t *thing, st *step) string {
+	for _, h := range t.held {
+		if h.accepted {
+			continue
+		}
+		if reason := d.heldBy(t, h.name); reason != "" {
+			return reason
+		}
+	}
+	return d.heldBy(t, thingID(t.key))
+}
+
+// heldBy looks for another thing, named by the same kind of identifier (one
+// named by another kind may well be the same person), that has the name.
+func (d *drawing) heldBy(t *thing, name customerio.Identifier) string {
+	v := d.r.get([]byte(nameKey(d.ws, name)))
+	if v == nil {
+		return ""
+	}
+	dec := open(nameKey(d.ws, name), v)
+	for range dec.count(1) {
+		key := dec.string()
+		if key == t.key || key[3] != t.key[3] {
+			continue
+		}
+		other := d.thing(key)
+		if other == nil {
+			continue
+		}
+		for _, h := range other.held {
+			if h.name == name && h.accepted {
+				return heldPrefix + name.String() + " of " + thingID(t.key).String() + " is still held by " + thingID(key).String()
+			}
+		}
+	}
+	if dec.err != nil {
+		d.err = dec.err
+	}
+	return ""
+}
+
+// inTime delays an identify whose timestamp would lie in the future, and one
+// that follows another of the same person within a second, unless something
+// waits for it.
+func (d *drawing) inTime(e entry, t *thing, st *step, item *Item) *Item {
+	item.Operation.Timestamp = st.stamp
+	ms := d.now.UnixMilli()
+	due := (st.stamp - 1) * 1000
+	if _, awaited := d.l.blocked[t.key]; !awaited {
+		due = max(due, t.sent+1000)
+	}
+	if due > ms {
+		d.l.delay(e, due)
+		return nil
+	}
+	return item
+}
+
+// hurry looks again at a delayed entry that something now waits for.
+func (d *drawing) hurry(key string) {
+	for i := range d.l.delayed {
+		if d.l.delayed[i].key == key {
+			d.l.push(heap.Remove(&d.l.delayed, i).(entry))
+			return
+		}
+	}
+}
+
+func (d *drawing) thing(key string) *thing {
+	v := d.r.get([]byte(key))
+	if v == nil {
+		return nil
+	}
+	t, err := decodeThing(key, v)
+	if err != nil {
+		d.err = err
+		return nil
+	}
+	return t
+}
+
+func (d *drawing) owners(address customerio.Identifier, visit func(*thing) bool) {
+	address = customerio.Fold(address)
+	if t := d.thing(thingKey(d.ws, customerio.Person, address)); t != nil && !visit(t) {
+		return
+	}
+	key := nameKey(d.ws, address)
+	v := d.r.get([]byte(key))
+	if v == nil {
+		return
+	}
+	dec := open(key, v)
+	for range dec.count(1) {
+		if t := d.thing(dec.string()); t != nil && !visit(t) {
+			return
+		}
+	}
+	if dec.err != nil {
+		d.err = dec.err
+	}
+}
+
+// item copies a step out of the engine's memory.
+func (d *drawing) item(e entry, st *step) *Item {
+	op := customerio.Operation{Kind: customerio.Person, Person: st.address, Name: st.name, ID: st.id, Timestamp: st.stamp}
+	if st.isEvent() {
+		op.Kind = customerio.Event
+	}
+	for i := range st.parts {
+		op.Attributes = d.s.registry.appendAttributes(op.Attributes, st.parts[i].attrs)
+	}
+	changes := make(map[uint16]uint64, len(st.parts))
+	for i := range st.parts {
+		changes[st.parts[i].mapping] += st.parts[i].changes
+	}
+	return &Item{
+		Operation: op.Clone(),
+		Committed: time.UnixMicro(st.time),
+		Mapping:   d.s.registry.mappings[st.parts[0].mapping].name,
+		ws:        d.ws, key: e.key, seq: e.seq, lane: e.lane, changes: changes,
+	}
+}
+
+// publish lets the schedulers see what a transaction has done. mu is held.
+func (s *Store) publish(tx *Tx) {
+	for _, m := range s.registry.mappings {
+		m.published = m.books
+	}
+	for _, l := range s.lanes {
+		l.lane[0].more, l.lane[1].more = true, true
+		l.unblock(untilCommit)
+		if tx.moved {
+			l.unblock(untilPosition)
+		}
+		for _, key := range tx.settled {
+			l.unblock(key)
+		}
+	}
+	for _, e := range tx.ready {
+		s.lanesOf(e.ws).push(e)
+	}
+}
+
+// loadOutbox counts what waits.
+func (s *Store) loadOutbox(r reader) error {
+	var err error
+	r.scan([]byte{kindQueue}, []byte{kindQueue + 1}, func(k, _ []byte) bool {
+		s.outboxOf(k[1]).entries++
+		return true
+	})
+	r.scan([]byte{kindOwnerOf}, []byte{kindOwnerOf + 1}, func(k, _ []byte) bool {
+		s.outboxOf(k[1]).ownerless++
+		return true
+	})
+	for _, b := range s.waiting {
+		b.bytes = b.entries * typicalStep
+	}
+	return err
+}
+
+// typicalStep stands for the weight of a step that is not looked at: after a
+// start the bytes that wait are estimated, and exact again once those are gone.
+const typicalStep = 256
+
+// Delivered is the position up to which everything has been settled.
+func (s *Store) Delivered() (lsn.LSN, error) {
+	s.mu.Lock()
+	at := s.position.stored
+	s.mu.Unlock()
+	err := s.engine.view(func(r reader) error {
+		for ws := range s.registry.workspaces {
+			first := lsn.LSN(math.MaxUint64)
+			n := 0
+			r.scan(queueKey(uint8(ws), laneLive, 0), queueKey(uint8(ws), laneBackfill, 0), func(_, v []byte) bool {
+				if born, ok := bornOf(r, string(v)); ok {
+					first = min(first, born)
+					n++
+				}
+				return n == 0
+			})
+			at = min(at, first)
+		}
+		return nil
+	})
+	return at, err
+}
+
+func bornOf(r reader, key string) (born lsn.LSN, ok bool) {
+	v := r.get([]byte(key))
+	if v == nil {
+		return 0, false
+	}
+	if key[0] == kindEvent {
+		e, err := decodeEvent(key, v)
+		if err != nil || e.step == nil || e.step.born == 0 {
+			return 0, false
+		}
+		return e.step.born, true
+	}
+	t, err := decodeThing(key, v)
+	if err != nil {
+		return 0, false
+	}
+	for i := range t.steps {
+		if st := &t.steps[i]; st.status == waiting && st.born != 0 {
+			return st.born, true
+		}
+	}
+	return 0, false
+}
+
+// delayed is a heap by when entries are due.
+type delayed []entry
+
+func (h delayed) Len() int           { return len(h) }
+func (h delayed) Less(i, j int) bool { return h[i].due < h[j].due }
+func (h delayed) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *delayed) Push(x any)        { *h = append(*h, x.(entry)) }
+func (h *delayed) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}

@@ -1,0 +1,291 @@
+package state
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+)
+
+// outbox counts what a workspace's queues hold. It is derived from the records
+// when the store is opened, and kept up with every commit.
+type outbox struct {
+	entries   int64 // steps that wait or are in flight
+	bytes     int64 // their payload, roughly
+	ownerless int64
+}
+
+func (s *Store) outboxOf(ws uint8) *outbox {
+	b := s.waiting[ws]
+	if b == nil {
+		b = new(outbox)
+		s.waiting[ws] = b
+	}
+	return b
+}
+
+// queue folds what a row asks of its thing into the step that waits there, or
+// makes it a step of its own.
+func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identifier, stops []customerio.Identifier, changes uint64, o *Origin) {
+	t.dirty = true
+	stamp := min(o.Time.Unix(), tx.now.Unix())
+	if last := tx.joinable(m.ws, t, w, stops, o); last != nil {
+		if last.status != waiting {
+			tx.requeue(m.ws, t.key, last)
+		}
+		tx.join(m, t, last, w, stops, changes, o)
+		if last.stamp < stamp {
+			last.stamp = stamp
+		}
+		t.stamp = max(t.stamp, last.stamp)
+		return
+	}
+	t.steps = append(t.steps, step{
+		seq:        tx.next(),
+		lane:       laneOf(o),
+		status:     waiting,
+		commit:     o.Commit,
+		born:       o.Commit,
+		time:       o.Time.UnixMicro(),
+		stored:     tx.now.Unix(),
+		stamp:      max(t.stamp+1, stamp),
+		updateOnly: w.updateOnly,
+		stops:      stops,
+		parts:      []part{{m.number, changes, w.attrs}},
+	})
+	s := &t.steps[len(t.steps)-1]
+	s.since = s.seq
+	if address != thingID(t.key) {
+		s.address = address
+	}
+	t.stamp = s.stamp
+	tx.enqueue(m.ws, t.key, s)
+}
+
+func laneOf(o *Origin) uint8 {
+	if o.read() {
+		return laneBackfill
+	}
+	return laneLive
+}
+
+// joinable returns the step that a change may be folded into: the thing's last
+// one, if it has not left, belongs to no transaction that is only half stored
+// (or the change to the same), and the change would not have to wait for
+// anything queued after it (law 8).
+func (tx *Tx) joinable(ws uint8, t *thing, w *weighed, stops []customerio.Identifier, o *Origin) *step {
+	if len(t.steps) == 0 {
+		return nil
+	}
+	last := &t.steps[len(t.steps)-1]
+	if last.inFlight {
+		return nil
+	}
+	if (tx.openAt != 0) && (last.commit == tx.openAt) != (o.Commit == tx.openAt) {
+		return nil
+	}
+	if last.updateOnly != w.updateOnly && !t.created {
+		return nil // if there is no such person, one does nothing and the other creates it
+	}
+	if !tx.fits(last, w) {
+		return nil
+	}
+	if last.status == parked {
+		return last // it gets a place of its own anew
+	}
+	for _, link := range t.links {
+		for i := range tx.thing(link).steps {
+			if s := &tx.thing(link).steps[i]; s.status == waiting && s.seq > last.seq {
+				return nil
+			}
+		}
+	}
+	for _, name := range stops {
+		if tx.hangsAfter(ws, name, last.seq) {
+			return nil
+		}
+	}
+	return last
+}
+
+// fits tells whether the step stays within Customer.io's limits with what is
+// to be folded in.
+func (tx *Tx) fits(s *step, w *weighed) bool {
+	op := customerio.Operation{Action: customerio.Identify, Person: s.address}
+	for i := range s.parts {
+		op.Attributes = tx.s.registry.appendAttributes(op.Attributes, s.parts[i].attrs)
+	}
+	op.Attributes = tx.s.registry.appendAttributes(op.Attributes, w.attrs)
+	if op.Size() <= customerio.MaxItem && len(op.Attributes) <= customerio.MaxAttributes {
+		return true // even with the attributes that both carry counted twice
+	}
+	last := make(map[string]int, len(op.Attributes))
+	for i := range op.Attributes {
+		last[op.Attributes[i].Name] = i
+	}
+	merged := make([]customerio.Attribute, 0, len(last))
+	for i := range op.Attributes {
+		if last[op.Attributes[i].Name] == i {
+			merged = append(merged, op.Attributes[i])
+		}
+	}
+	op.Attributes = merged
+	return op.Size() <= customerio.MaxItem && len(op.Attributes) <= customerio.MaxAttributes
+}
+
+func (g *registry) appendAttributes(dst []customerio.Attribute, attrs []attr) []customerio.Attribute {
+	for _, a := range attrs {
+		dst = append(dst, customerio.Attribute{Name: g.attrs[a.name], Value: a.value})
+	}
+	return dst
+}
+
+// hangsAfter tells whether anything addressed by name was queued after seq and
+// is not settled.
+func (tx *Tx) hangsAfter(ws uint8, name customerio.Identifier, seq uint64) bool {
+	prefix := ownedPrefix(kindHanging, ws, name)
+	if tx.hanging[string(prefix)] > seq {
+		return true
+	}
+	found := false
+	tx.r.scan(ownedKey(kindHanging, ws, name, seq+1), after(prefix), func(k, _ []byte) bool {
+		if v, ok := tx.writes[string(k)]; ok && v == nil {
+			return true
+		}
+		found = true
+		return false
+	})
+	return found
+}
+
+// join folds a change into a step: attributes fold, the newer wins.
+func (tx *Tx) join(m *mapping, t *thing, s *step, w *weighed, stops []customerio.Identifier, changes uint64, o *Origin) {
+	at := slices.IndexFunc(s.parts, func(p part) bool { return p.mapping == m.number })
+	if at < 0 {
+		s.parts = append(s.parts, part{mapping: m.number})
+		at = len(s.parts) - 1
+	}
+	p := &s.parts[at]
+	p.changes += changes
+	before := s.size()
+	for _, a := range w.attrs {
+		i := slices.IndexFunc(p.attrs, func(b attr) bool { return b.name == a.name })
+		if i < 0 {
+			p.attrs = append(p.attrs, a)
+		} else {
+			p.attrs[i] = a
+		}
+	}
+	for _, name := range stops {
+		if !slices.Contains(s.stops, name) {
+			s.stops = append(s.stops, name)
+		}
+	}
+	b, grown := tx.s.outboxOf(m.ws), s.size()-before
+	tx.then(func() { b.bytes += grown })
+	s.commit = max(s.commit, o.Commit)
+	s.updateOnly = s.updateOnly && w.updateOnly
+	if s.lane == laneBackfill && laneOf(o) == laneLive {
+		tx.promote(m.ws, t.key, s)
+	}
+}
+
+// enqueue gives a waiting step its place in the queue.
+func (tx *Tx) enqueue(ws uint8, key string, s *step) {
+	tx.put(queueKey(ws, s.lane, s.seq), []byte(key))
+	b := tx.s.outboxOf(ws)
+	size := s.size()
+	tx.then(func() { b.entries++; b.bytes += size })
+	if s.isEvent() {
+		tx.hang(ws, key, s)
+	}
+}
+
+// hang enters that an unsettled dependant is addressed by a name.
+func (tx *Tx) hang(ws uint8, key string, s *step) {
+	address := customerio.Fold(s.address)
+	tx.put(ownedKey(kindHanging, ws, address, s.seq), []byte(key))
+	if tx.hanging == nil {
+		tx.hanging = map[string]uint64{}
+	}
+	tx.hanging[string(ownedPrefix(kindHanging, ws, address))] = s.seq
+}
+
+// dequeue takes a step out of the queue.
+func (tx *Tx) dequeue(ws uint8, s *step) {
+	tx.delete(queueKey(ws, s.lane, s.seq))
+	b := tx.s.outboxOf(ws)
+	size := s.size()
+	tx.then(func() { b.entries--; b.bytes = max(0, b.bytes-size) })
+	if s.isEvent() {
+		tx.delete(ownedKey(kindHanging, ws, customerio.Fold(s.address), s.seq))
+	}
+}
+
+// promote moves a step that something live waits for to the live queue, at its
+// own place.
+func (tx *Tx) promote(ws uint8, key string, s *step) {
+	tx.delete(queueKey(ws, s.lane, s.seq))
+	s.lane = laneLive
+	tx.put(queueKey(ws, s.lane, s.seq), []byte(key))
+	tx.ready = append(tx.ready, entry{ws: ws, lane: laneLive, seq: s.seq, key: key})
+}
+
+// requeue lets a step that was set aside wait again, behind all that waits.
+func (tx *Tx) requeue(ws uint8, key string, s *step) {
+	tx.unlist(ws, s)
+	for i := range s.parts {
+		b := tx.book(tx.s.registry.mappings[s.parts[i].mapping])
+		*b.under(s.status) -= s.parts[i].changes
+		b.Waiting += s.parts[i].changes
+	}
+	s.status, s.reason = waiting, ""
+	s.seq = tx.next()
+	s.since = s.seq
+	tx.enqueue(ws, key, s)
+}
+
+// unlist takes a step out of the list of what is set aside.
+func (tx *Tx) unlist(ws uint8, s *step) {
+	switch s.status {
+	case ownerless:
+		tx.delete(ownedKey(kindOwnerOf, ws, customerio.Fold(s.address), s.seq))
+		b := tx.s.outboxOf(ws)
+		tx.then(func() { b.ownerless-- })
+	default:
+		tx.delete(asideKey(s.status, s.parts[0].mapping, s.seq))
+	}
+}
+
+// park sets a step aside with its reason. It has left the queue.
+func (tx *Tx) park(key string, s *step, why status, reason string) {
+	for i := range s.parts {
+		b := tx.book(tx.s.registry.mappings[s.parts[i].mapping])
+		*b.under(s.status) -= s.parts[i].changes
+		*b.under(why) += s.parts[i].changes
+	}
+	s.status, s.reason = why, reason
+	tx.put(asideKey(why, s.parts[0].mapping, s.seq), []byte(key))
+}
+
+// heldPrefix begins the reason of a step that is parked because another thing
+// holds an identifier; the identifier follows.
+const heldPrefix = "the identifier "
+
+func (s *step) heldBy(name customerio.Identifier) bool {
+	rest, ok := strings.CutPrefix(s.reason, heldPrefix)
+	return ok && strings.HasPrefix(rest, name.String()+" ")
+}
+
+func (s *step) isEvent() bool { return s.id != "" }
+
+// size is the payload's weight in the state, roughly.
+func (s *step) size() int64 {
+	n := 64 + len(s.name) + len(s.id) + len(s.address.Value)
+	for i := range s.parts {
+		for _, a := range s.parts[i].attrs {
+			n += 6 + len(a.value)
+		}
+	}
+	return int64(n)
+}

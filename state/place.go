@@ -1,0 +1,119 @@
+package state
+
+import (
+	"slices"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+)
+
+// inlineRows is how many rows' inventory a thing's record holds itself. Nearly
+// every thing has one row; a record that grew with each would make a change of
+// a thing of many rows cost what all of them weigh.
+const inlineRows = 4
+
+// attach lets a row hold a thing, with nothing known of what it asked before.
+func (tx *Tx) attach(m *mapping, key, thingName string) (*thing, *row) {
+	known := tx.exists(thingName)
+	t := tx.thing(thingName)
+	t.dirty = true
+	if !known {
+		// Others may hold this very identifier as an attribute.
+		for _, other := range tx.name(nameKey(m.ws, thingID(thingName))).things {
+			if other != thingName {
+				tx.link(t, tx.thing(other))
+			}
+		}
+	}
+	_, rowPart := splitRowKey(key)
+	r := row{mapping: m.number, key: []byte(rowPart), generation: m.generation}
+	if len(t.rows) < inlineRows {
+		t.rows = append(t.rows, r)
+		tx.setPlace(&place{key: key, thing: thingName})
+		return t, &t.rows[len(t.rows)-1]
+	}
+	t.spilled++
+	p := &place{key: key, thing: thingName, body: &r}
+	tx.setPlace(p)
+	tx.put(rowOfKey(thingName, key), []byte{})
+	return t, p.body
+}
+
+// detach takes a row off the thing it holds. The thing goes on having the
+// identifiers that the row wrote until a step that stops them is accepted.
+func (tx *Tx) detach(p *place) {
+	p.gone = true
+	tx.places[p.key] = p
+	if p.thing == "" {
+		return
+	}
+	t := tx.thing(p.thing)
+	t.dirty = true
+	if p.body != nil {
+		t.spilled--
+		tx.delete(rowOfKey(p.thing, p.key))
+		return
+	}
+	mapping, key := splitRowKey(p.key)
+	t.rows = slices.DeleteFunc(t.rows, func(r row) bool { return r.mapping == mapping && string(r.key) == key })
+}
+
+// rowOfKey indexes the rows of a thing that have a record of their own.
+func rowOfKey(thingName, row string) []byte {
+	b := make([]byte, 0, 2+len(thingName)+len(row))
+	b = append(b, kindRowOf)
+	b = append(b, thingName...)
+	b = append(b, 0)
+	return append(b, row...)
+}
+
+// rowsOf visits every row that holds the thing, as far as they are stored.
+func (tx *Tx) rowsOf(t *thing, visit func(m *mapping, key string, r *row)) {
+	g := &tx.s.registry
+	for i := range t.rows {
+		r := &t.rows[i]
+		visit(g.mappings[r.mapping], rowKey(kindRow, r.mapping, r.key), r)
+	}
+	if t.spilled == 0 {
+		return
+	}
+	prefix := rowOfKey(t.key, "")
+	var keys []string
+	tx.r.scan(prefix, after(prefix), func(k, _ []byte) bool {
+		keys = append(keys, string(k[len(prefix):]))
+		return true
+	})
+	for _, key := range keys {
+		if p := tx.place(key); p != nil && p.body != nil && p.thing == t.key {
+			visit(g.mappings[p.body.mapping], key, p.body)
+		}
+	}
+}
+
+// met lets go what waited for the thing's person to be met.
+func (tx *Tx) met(ws uint8, t *thing) {
+	if tx.s.outboxOf(ws).ownerless == 0 {
+		return
+	}
+	tx.sweepLater(sweepOwner, ownedPrefix(kindOwnerOf, ws, thingID(t.key)))
+	for _, h := range t.held {
+		tx.sweepLater(sweepOwner, ownedPrefix(kindOwnerOf, ws, h.name))
+	}
+}
+
+// letGo lets what was parked because another thing held the identifier try
+// again, now that one has let go of it.
+func (tx *Tx) letGo(ws uint8, name customerio.Identifier, rec *nameRecord) {
+	keys := append(slices.Clone(rec.things), thingKey(ws, customerio.Person, name))
+	for _, key := range keys {
+		if !tx.exists(key) {
+			continue
+		}
+		t := tx.thing(key)
+		for i := range t.steps {
+			if s := &t.steps[i]; s.status == parked && s.heldBy(name) {
+				tx.requeue(ws, t.key, s)
+				t.dirty = true
+			}
+		}
+	}
+}

@@ -1,0 +1,355 @@
+package state
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+	"github.com/pgcio/pgcio/internal/lsn"
+)
+
+// status is where a step stands. The numbers are stored.
+type status uint8
+
+const (
+	waiting   status = 1
+	parked    status = 2 // refused or invalid, with its reason
+	orphaned  status = 3 // its owner is known not to be there
+	ownerless status = 4 // its owner may yet be met by a running first backfill: counted waiting
+)
+
+// thing is what the state knows of one Customer.io thing: the rows that hold
+// it, and the steps still to be taken with it.
+type thing struct {
+	key     string
+	created bool   // an identify of ours that creates it was accepted
+	stamp   int64  // the last timestamp given to an identify, Unix seconds
+	sent    int64  // when the last identify was accepted, Unix milliseconds
+	writer  string // the row (rowKey) that wrote it last
+	spilled uint64 // rows whose inventory has a record of its own
+	held    []holding
+	links   []string // things that hold one of the same identifiers
+	rows    []row
+	steps   []step
+
+	dirty bool
+}
+
+// holding is an identifier, beside the one that names the thing, that
+// Customer.io has for it (accepted) or may come to have.
+type holding struct {
+	name     customerio.Identifier
+	accepted bool
+}
+
+// row is the inventory of one row. A row that is not in has no thing: it is
+// kept while a backfill may still read an older version of it.
+type row struct {
+	mapping    uint16
+	key        []byte
+	generation uint32
+	xid        uint64
+	commit     lsn.LSN // of its newest change
+	in         bool
+	names      []customerio.Identifier // identifying values it wrote
+	prints     []print
+}
+
+// print is the fingerprint of the value last queued for an attribute; an
+// attribute without one was never queued, or its value is not known.
+type print struct {
+	attr uint32
+	hash uint64
+}
+
+// step is one operation that waits, or is set aside.
+type step struct {
+	seq   uint64
+	since uint64 // the earliest seq it stands for: what came after that waits for it
+	lane  uint8
+	status
+	commit lsn.LSN // newest change in it: it may leave once the stored position is past
+	born   lsn.LSN // oldest change in it
+	time   int64   // commit time of its oldest change, Unix microseconds
+	stored int64   // when it was first stored, Unix seconds
+	stamp  int64   // its timestamp, Unix seconds; 0: none
+	reason string
+
+	updateOnly bool
+	stops      []customerio.Identifier // identifiers the thing lets go of with it
+	parts      []part
+
+	// An event's name and ULID; an identify has none.
+	name, id string
+	// address is whom an event is about; for an identify the spelling of an
+	// email that the thing's key has folded.
+	address customerio.Identifier
+
+	inFlight bool // not stored
+}
+
+// part is what one mapping put into a step.
+type part struct {
+	mapping uint16
+	changes uint64
+	attrs   []attr
+}
+
+type attr struct {
+	name  uint32
+	value []byte
+}
+
+// event is a known event id, and the step while it is unsettled.
+type event struct {
+	key   string
+	row   uint64 // hash of the row that it came from
+	step  *step
+	dirty bool
+	gone  bool // to be forgotten
+}
+
+func (s *step) changes() (n uint64) {
+	for i := range s.parts {
+		n += s.parts[i].changes
+	}
+	return n
+}
+
+func (r *row) print(attr uint32) (uint64, bool) {
+	for i := range r.prints {
+		if r.prints[i].attr == attr {
+			return r.prints[i].hash, true
+		}
+	}
+	return 0, false
+}
+
+func (r *row) setPrint(attr uint32, hash uint64) {
+	for i := range r.prints {
+		if r.prints[i].attr == attr {
+			r.prints[i].hash = hash
+			return
+		}
+	}
+	r.prints = append(r.prints, print{attr, hash})
+}
+
+func (r *row) clearPrint(attr uint32, hash uint64) {
+	r.prints = slices.DeleteFunc(r.prints, func(p print) bool { return p.attr == attr && p.hash == hash })
+}
+
+func (t *thing) empty() bool {
+	return len(t.rows) == 0 && len(t.steps) == 0 && len(t.held) == 0 && t.spilled == 0 && !t.created
+}
+
+func appendIdentifier(dst []byte, id customerio.Identifier) []byte {
+	return appendBytes(append(dst, byte(id.Type)), id.Value)
+}
+
+func (d *decoder) identifier() customerio.Identifier {
+	return customerio.Identifier{Type: customerio.IdentifierType(d.byte()), Value: d.string()}
+}
+
+func appendIdentifiers(dst []byte, ids []customerio.Identifier) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(ids)))
+	for _, id := range ids {
+		dst = appendIdentifier(dst, id)
+	}
+	return dst
+}
+
+func (d *decoder) identifiers() []customerio.Identifier {
+	n := d.count(2)
+	if n == 0 {
+		return nil
+	}
+	ids := make([]customerio.Identifier, n)
+	for i := range ids {
+		ids[i] = d.identifier()
+	}
+	return ids
+}
+
+func flag(set bool, bit byte) byte {
+	if set {
+		return bit
+	}
+	return 0
+}
+
+func appendThing(dst []byte, t *thing) []byte {
+	start := len(dst)
+	dst = append(dst, recordVersion, flag(t.created, 1))
+	dst = binary.AppendVarint(dst, t.stamp)
+	dst = binary.AppendVarint(dst, t.sent)
+	dst = appendBytes(dst, t.writer)
+	dst = binary.AppendUvarint(dst, t.spilled)
+	dst = binary.AppendUvarint(dst, uint64(len(t.held)))
+	for _, h := range t.held {
+		dst = appendIdentifier(append(dst, flag(h.accepted, 1)), h.name)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(t.links)))
+	for _, l := range t.links {
+		dst = appendBytes(dst, l)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(t.rows)))
+	for i := range t.rows {
+		dst = appendRow(dst, &t.rows[i])
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(t.steps)))
+	for i := range t.steps {
+		dst = appendStep(dst, &t.steps[i])
+	}
+	return seal(dst, start, t.key)
+}
+
+// decodeThing reads a thing; its slices are parts of value.
+func decodeThing(key string, value []byte) (*thing, error) {
+	d := open(key, value)
+	t := &thing{key: key}
+	t.created = d.byte()&1 != 0
+	t.stamp = d.int()
+	t.sent = d.int()
+	t.writer = d.string()
+	t.spilled = d.uint()
+	if n := d.count(3); n > 0 {
+		t.held = make([]holding, n)
+		for i := range t.held {
+			t.held[i].accepted = d.byte()&1 != 0
+			t.held[i].name = d.identifier()
+		}
+	}
+	if n := d.count(1); n > 0 {
+		t.links = make([]string, n)
+		for i := range t.links {
+			t.links[i] = d.string()
+		}
+	}
+	if n := d.count(6); n > 0 {
+		t.rows = make([]row, n)
+		for i := range t.rows {
+			d.row(&t.rows[i])
+		}
+	}
+	if n := d.count(12); n > 0 {
+		t.steps = make([]step, n, n+1)
+		for i := range t.steps {
+			d.step(&t.steps[i])
+		}
+	}
+	return t, d.err
+}
+
+func appendRow(dst []byte, r *row) []byte {
+	dst = append(dst, flag(r.in, 1))
+	dst = binary.AppendUvarint(dst, uint64(r.mapping))
+	dst = appendBytes(dst, r.key)
+	dst = binary.AppendUvarint(dst, uint64(r.generation))
+	dst = binary.AppendUvarint(dst, r.xid)
+	dst = binary.AppendUvarint(dst, uint64(r.commit))
+	dst = appendIdentifiers(dst, r.names)
+	dst = binary.AppendUvarint(dst, uint64(len(r.prints)))
+	for _, p := range r.prints {
+		dst = binary.AppendUvarint(dst, uint64(p.attr))
+		dst = binary.LittleEndian.AppendUint64(dst, p.hash)
+	}
+	return dst
+}
+
+func (d *decoder) row(r *row) {
+	r.in = d.byte()&1 != 0
+	r.mapping = uint16(d.uint())
+	r.key = d.bytes()
+	r.generation = uint32(d.uint())
+	r.xid = d.uint()
+	r.commit = lsn.LSN(d.uint())
+	r.names = d.identifiers()
+	if n := d.count(9); n > 0 {
+		r.prints = make([]print, n)
+		for i := range r.prints {
+			r.prints[i] = print{uint32(d.uint()), d.fixed64()}
+		}
+	}
+}
+
+func appendStep(dst []byte, s *step) []byte {
+	dst = append(dst, byte(s.status), s.lane, flag(s.updateOnly, 1))
+	dst = binary.AppendUvarint(dst, s.seq)
+	dst = binary.AppendUvarint(dst, s.seq-s.since)
+	dst = binary.AppendUvarint(dst, uint64(s.commit))
+	dst = binary.AppendUvarint(dst, uint64(s.born))
+	dst = binary.AppendVarint(dst, s.time)
+	dst = binary.AppendVarint(dst, s.stored)
+	dst = binary.AppendVarint(dst, s.stamp)
+	dst = appendBytes(dst, s.reason)
+	dst = appendIdentifiers(dst, s.stops)
+	dst = binary.AppendUvarint(dst, uint64(len(s.parts)))
+	for i := range s.parts {
+		p := &s.parts[i]
+		dst = binary.AppendUvarint(dst, uint64(p.mapping))
+		dst = binary.AppendUvarint(dst, p.changes)
+		dst = binary.AppendUvarint(dst, uint64(len(p.attrs)))
+		for _, a := range p.attrs {
+			dst = binary.AppendUvarint(dst, uint64(a.name))
+			dst = appendBytes(dst, a.value)
+		}
+	}
+	dst = appendBytes(dst, s.name)
+	dst = appendBytes(dst, s.id)
+	return appendIdentifier(dst, s.address)
+}
+
+func (d *decoder) step(s *step) {
+	s.status = status(d.byte())
+	s.lane = d.byte()
+	s.updateOnly = d.byte()&1 != 0
+	s.seq = d.uint()
+	s.since = s.seq - d.uint()
+	s.commit = lsn.LSN(d.uint())
+	s.born = lsn.LSN(d.uint())
+	s.time = d.int()
+	s.stored = d.int()
+	s.stamp = d.int()
+	s.reason = d.string()
+	s.stops = d.identifiers()
+	if n := d.count(3); n > 0 {
+		s.parts = make([]part, n)
+		for i := range s.parts {
+			p := &s.parts[i]
+			p.mapping = uint16(d.uint())
+			p.changes = d.uint()
+			if m := d.count(2); m > 0 {
+				p.attrs = make([]attr, m)
+				for j := range p.attrs {
+					p.attrs[j] = attr{uint32(d.uint()), d.bytes()}
+				}
+			}
+		}
+	}
+	s.name = d.string()
+	s.id = d.string()
+	s.address = d.identifier()
+}
+
+func appendEvent(dst []byte, e *event) []byte {
+	start := len(dst)
+	dst = append(dst, recordVersion, flag(e.step != nil, 1))
+	dst = binary.LittleEndian.AppendUint64(dst, e.row)
+	if e.step != nil {
+		dst = appendStep(dst, e.step)
+	}
+	return seal(dst, start, e.key)
+}
+
+func decodeEvent(key string, value []byte) (*event, error) {
+	d := open(key, value)
+	e := &event{key: key}
+	has := d.byte()&1 != 0
+	e.row = d.fixed64()
+	if has {
+		e.step = new(step)
+		d.step(e.step)
+	}
+	return e, d.err
+}

@@ -1,0 +1,269 @@
+package state
+
+import (
+	"context"
+	"slices"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+)
+
+// Settled is how an item ended.
+type Settled struct {
+	Item    *Item
+	Verdict customerio.Verdict
+}
+
+// Settle enters how items ended: what was accepted is forgotten, what was
+// refused is folded, split or parked, and what is to be tried again waits
+// until its time. Only the version that was sent is settled.
+func (s *Store) Settle(ctx context.Context, settled []Settled) error {
+	var again []Settled
+	err := s.Update(ctx, func(tx *Tx) error {
+		for _, one := range settled {
+			switch one.Verdict.Kind {
+			case customerio.Accepted:
+				tx.accepted(one.Item)
+			case customerio.Rejected:
+				tx.refused(one.Item, one.Verdict.Reason)
+			default:
+				again = append(again, one)
+			}
+		}
+		tx.then(func() {
+			for _, one := range settled {
+				delete(s.lanesOf(one.Item.ws).flying, one.Item.seq)
+			}
+			for _, one := range again {
+				it := one.Item
+				s.lanesOf(it.ws).delay(entry{ws: it.ws, lane: it.lane, seq: it.seq, key: it.key}, one.Verdict.Again.UnixMilli())
+			}
+		})
+		return nil
+	})
+	return err
+}
+
+// Abandon gives items back that were drawn and not sent.
+func (s *Store) Abandon(items []*Item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, it := range items {
+		l := s.lanesOf(it.ws)
+		delete(l.flying, it.seq)
+		l.push(entry{ws: it.ws, lane: it.lane, seq: it.seq, key: it.key})
+	}
+	s.wake()
+}
+
+// stepOf finds the step that an item is, and where to take it out.
+func (tx *Tx) stepOf(it *Item) (st *step, remove func()) {
+	if it.key[0] == kindEvent {
+		e := tx.event(it.key)
+		if e == nil || e.step == nil || e.step.seq != it.seq {
+			return nil, nil
+		}
+		e.dirty = true
+		return e.step, func() { e.step = nil }
+	}
+	t := tx.thing(it.key)
+	at := slices.IndexFunc(t.steps, func(s step) bool { return s.seq == it.seq })
+	if at < 0 {
+		return nil, nil
+	}
+	t.dirty = true
+	return &t.steps[at], func() {
+		t.steps = slices.DeleteFunc(t.steps, func(s step) bool { return s.seq == it.seq })
+	}
+}
+
+func (tx *Tx) accepted(it *Item) {
+	st, remove := tx.stepOf(it)
+	if st == nil {
+		return
+	}
+	tx.dequeue(it.ws, st)
+	for i := range st.parts {
+		b := tx.book(tx.s.registry.mappings[st.parts[i].mapping])
+		b.Waiting -= st.parts[i].changes
+		b.Delivered += st.parts[i].changes
+	}
+	tx.book(tx.s.registry.mappings[st.parts[0].mapping]).Sent++
+	if st.isEvent() {
+		tx.settled = append(tx.settled, string(ownedPrefix(kindHanging, it.ws, customerio.Fold(st.address))))
+		remove()
+		return
+	}
+	t := tx.thing(it.key)
+	t.sent = tx.now.UnixMilli()
+	sent := *st
+	remove()
+	tx.settled = append(tx.settled, t.key)
+	tx.heldNow(it.ws, t, &sent)
+	if !sent.updateOnly && !t.created {
+		t.created = true
+		tx.sayAgain(t)
+	}
+}
+
+// heldNow enters which identifiers Customer.io has for the thing after a step:
+// those the step wrote, and no longer those it stopped, unless a row or a step
+// behind it writes them again.
+func (tx *Tx) heldNow(ws uint8, t *thing, sent *step) {
+	for i := range sent.parts {
+		for _, a := range sent.parts[i].attrs {
+			kind, identifying := customerio.Identifying(tx.s.registry.attrs[a.name])
+			if !identifying {
+				continue
+			}
+			if name, some := customerio.IdentifierOf(kind, a.value); some {
+				for h := range t.held {
+					if t.held[h].name == name {
+						t.held[h].accepted = true
+					}
+				}
+			}
+		}
+	}
+	for _, name := range sent.stops {
+		wanted := false
+		tx.rowsOf(t, func(_ *mapping, _ string, r *row) {
+			wanted = wanted || slices.Contains(r.names, name)
+		})
+		if !wanted {
+			tx.release(ws, t, name)
+		}
+	}
+}
+
+// sayAgain queues for another reading what rows say that only update, now that
+// the person they name has been created: what they said before did nothing.
+func (tx *Tx) sayAgain(t *thing) {
+	again := func(t *thing) {
+		tx.rowsOf(t, func(m *mapping, key string, r *row) {
+			if m.def == nil || !m.def.UpdateOnly || !r.in {
+				return
+			}
+			r.prints = nil
+			t.dirty = true
+			if p := tx.place(key); p != nil && p.body != nil {
+				p.dirty = true
+			}
+			tx.askAgain(m, r)
+		})
+	}
+	again(t)
+	for _, link := range t.links {
+		again(tx.thing(link))
+	}
+}
+
+// refused settles a step that Customer.io will not take. What it carried goes
+// along with a newer step beside it that shares a mapping; a step of several
+// mappings is tried again by mapping; only alone is it parked.
+func (tx *Tx) refused(it *Item, reason string) {
+	st, _ := tx.stepOf(it)
+	if st == nil {
+		return
+	}
+	if st.isEvent() {
+		tx.dequeue(it.ws, st)
+		tx.park(it.key, st, parked, reason)
+		tx.settled = append(tx.settled, string(ownedPrefix(kindHanging, it.ws, customerio.Fold(st.address))))
+		return
+	}
+	t := tx.thing(it.key)
+	tx.settled = append(tx.settled, t.key)
+	at := slices.IndexFunc(t.steps, func(s step) bool { return s.seq == it.seq })
+	if next := at + 1; next < len(t.steps) && t.steps[next].status == waiting && sharesMapping(&t.steps[at], &t.steps[next]) &&
+		t.steps[at].updateOnly == t.steps[next].updateOnly {
+		tx.dequeue(it.ws, &t.steps[at])
+		under(&t.steps[at], &t.steps[next])
+		t.steps = slices.Delete(t.steps, at, at+1)
+		return
+	}
+	if len(st.parts) > 1 {
+		tx.split(it, t, at)
+		return
+	}
+	tx.dequeue(it.ws, st)
+	tx.park(it.key, st, parked, reason)
+	tx.forgetPrints(t, st)
+}
+
+func sharesMapping(a, b *step) bool {
+	return slices.ContainsFunc(a.parts, func(p part) bool {
+		return slices.ContainsFunc(b.parts, func(q part) bool { return q.mapping == p.mapping })
+	})
+}
+
+// under folds an older step under a newer one: the newer's values win, and what
+// waited for the older one waits for it.
+func under(old, newer *step) {
+	for i := range old.parts {
+		p := &old.parts[i]
+		at := slices.IndexFunc(newer.parts, func(q part) bool { return q.mapping == p.mapping })
+		if at < 0 {
+			newer.parts = append(newer.parts, *p)
+			continue
+		}
+		q := &newer.parts[at]
+		q.changes += p.changes
+		for _, a := range p.attrs {
+			if !slices.ContainsFunc(q.attrs, func(b attr) bool { return b.name == a.name }) {
+				q.attrs = append(q.attrs, a)
+			}
+		}
+	}
+	newer.since = min(newer.since, old.since)
+	newer.born = min(newer.born, old.born)
+	newer.time = min(newer.time, old.time)
+	for _, name := range old.stops {
+		if !slices.Contains(newer.stops, name) {
+			newer.stops = append(newer.stops, name)
+		}
+	}
+}
+
+// split makes a refused step of several mappings one of each, so that the
+// values Customer.io takes are not parked with those it refuses.
+func (tx *Tx) split(it *Item, t *thing, at int) {
+	st := t.steps[at]
+	tx.dequeue(it.ws, &st)
+	alone := make([]step, 0, len(st.parts))
+	for i := range st.parts {
+		one := st
+		one.parts = []part{st.parts[i]}
+		one.inFlight = false
+		if i > 0 {
+			one.seq = tx.next()
+			one.stops = nil
+		}
+		alone = append(alone, one)
+	}
+	t.steps = slices.Replace(t.steps, at, at+1, alone...)
+	for i := range alone {
+		s := &t.steps[at+i]
+		tx.enqueue(it.ws, t.key, s)
+		tx.ready = append(tx.ready, entry{ws: it.ws, lane: s.lane, seq: s.seq, key: t.key})
+	}
+}
+
+// forgetPrints clears the fingerprints that still equal what a step carried
+// that is not going to be sent.
+func (tx *Tx) forgetPrints(t *thing, st *step) {
+	for i := range st.parts {
+		p := &st.parts[i]
+		tx.rowsOf(t, func(m *mapping, key string, r *row) {
+			if r.mapping != p.mapping {
+				return
+			}
+			for _, a := range p.attrs {
+				r.clearPrint(a.name, fingerprint(a.value))
+			}
+			if place := tx.place(key); place != nil && place.body != nil {
+				place.dirty = true
+			}
+		})
+	}
+	t.dirty = true
+}

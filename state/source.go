@@ -1,0 +1,80 @@
+package state
+
+import (
+	"context"
+	"encoding/binary"
+
+	"github.com/pgcio/pgcio/internal/lsn"
+)
+
+// Source is the history that the positions belong to.
+type Source struct {
+	// Intent is set before the slot is created and cleared when Slot is known
+	// to be ours: a crash in between drops the slot and makes it again (B5).
+	Intent      bool
+	SystemID    string
+	Timeline    int32
+	Database    string
+	Slot        string
+	Publication string
+	// Generation rises with every new history: positions and xids of an older
+	// one are older than anything (M7).
+	Generation uint32
+}
+
+// Known tells whether the state belongs to a source.
+func (s Source) Known() bool { return s.SystemID != "" }
+
+func (s *Source) append(dst []byte) []byte {
+	dst = append(dst, flag(s.Intent, 1))
+	dst = appendBytes(dst, s.SystemID)
+	dst = binary.AppendVarint(dst, int64(s.Timeline))
+	dst = appendBytes(dst, s.Database)
+	dst = appendBytes(dst, s.Slot)
+	dst = appendBytes(dst, s.Publication)
+	return binary.AppendUvarint(dst, uint64(s.Generation))
+}
+
+func (s *Source) decode(d *decoder) {
+	s.Intent = d.byte()&1 != 0
+	s.SystemID = d.string()
+	s.Timeline = int32(d.int())
+	s.Database = d.string()
+	s.Slot = d.string()
+	s.Publication = d.string()
+	s.Generation = uint32(d.uint())
+}
+
+// Source returns the source that the state belongs to.
+func (s *Store) Source() Source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.source
+}
+
+// Intend stores that a slot is about to be created.
+func (s *Store) Intend(ctx context.Context) error {
+	src := s.Source()
+	src.Intent = true
+	return s.setSource(ctx, src, 0)
+}
+
+// SetSource stores the source that the state belongs to from now on, and, when
+// at is not 0, the position it begins at: a slot's consistent point.
+func (s *Store) SetSource(ctx context.Context, src Source, at lsn.LSN) error {
+	src.Intent = false
+	return s.setSource(ctx, src, at)
+}
+
+func (s *Store) setSource(ctx context.Context, src Source, at lsn.LSN) error {
+	return s.Update(ctx, func(tx *Tx) error {
+		key := metaKey("source")
+		tx.put(key, seal(src.append([]byte{recordVersion}), 0, string(key)))
+		if at != 0 {
+			tx.position = position{stored: at}
+			tx.moved = true
+		}
+		tx.then(func() { s.source = src })
+		return nil
+	})
+}

@@ -1,0 +1,76 @@
+package state
+
+import "github.com/pgcio/pgcio/internal/lsn"
+
+// Status is a picture of the state as of one commit.
+type Status struct {
+	Source    Source
+	Stored    lsn.LSN
+	Delivered lsn.LSN
+	Mappings  []MappingStatus // in force, in their order
+	// Workspaces are those in force, in their order.
+	Workspaces []WorkspaceStatus
+	Rereads    int64 // rows that wait to be read again
+	Size, Free int64 // bytes of the file, and of these the unused ones
+	Weight     int64 // bytes that wait or are in flight, roughly
+}
+
+// MappingStatus is a mapping's part of a Status.
+type MappingStatus struct {
+	Name     string
+	Books    Books
+	InFlight uint64 // operations of Books.Waiting that are on their way
+	Backfill Backfill
+	Paused   bool
+}
+
+// WorkspaceStatus is a workspace's part of a Status.
+type WorkspaceStatus struct {
+	Name        string
+	Entries     int64 // steps that wait or are in flight
+	InFlight    int
+	Region      string
+	Environment int64
+}
+
+// Status takes a picture.
+func (s *Store) Status() (Status, error) {
+	delivered, err := s.Delivered()
+	if err != nil {
+		return Status{}, err
+	}
+	total, free := s.engine.size()
+	backfills := s.Backfills()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Status{
+		Source: s.source, Stored: s.position.stored, Delivered: min(delivered, s.position.stored),
+		Rereads: s.held.count, Size: total, Free: free, Weight: s.weight(),
+		Mappings: make([]MappingStatus, len(s.registry.inForce)),
+	}
+	for i, m := range s.registry.inForce {
+		st.Mappings[i] = MappingStatus{Name: m.name, Books: m.published, Paused: m.def.Paused}
+	}
+	for _, b := range backfills {
+		st.Mappings[b.Mapping].Backfill = b
+	}
+	byNumber := map[uint16]int{}
+	for i, m := range s.registry.inForce {
+		byNumber[m.number] = i
+	}
+	for _, w := range s.registry.wsInForce {
+		ws := WorkspaceStatus{Name: w.name, Entries: s.outboxOf(w.number).entries, Region: w.region, Environment: w.environment}
+		if l := s.lanes[w.number]; l != nil {
+			ws.InFlight = len(l.flying)
+			for _, f := range l.flying {
+				for number, changes := range f.changes {
+					if i, ok := byNumber[number]; ok {
+						st.Mappings[i].InFlight += changes
+					}
+				}
+			}
+		}
+		st.Workspaces = append(st.Workspaces, ws)
+	}
+	return st, nil
+}

@@ -1,0 +1,155 @@
+package state
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+)
+
+// Work that fans out is a marker, swept in pieces (law 12): what hangs on one
+// person, or what a transaction of a million rows has left, is not done in the
+// transaction that finds it. A sweep record's key is its kind and what it is
+// about; it is deleted when nothing is left of it.
+const (
+	sweepFresh  = 'x' // rows of transactions that have ended
+	sweepOwner  = 'o' // prefix of kindOwnerOf: events whose person was met
+	sweepOwners = 'O' // workspace: events that wait for people, once no first backfill is left
+	sweepOut    = 't' // prefix of kindRow: rows kept only for a backfill
+)
+
+// sweepPiece is how many keys one transaction of a sweep looks at.
+const sweepPiece = 2000
+
+func (tx *Tx) sweepLater(kind byte, what []byte) {
+	key := append([]byte{kindSweep, kind}, what...)
+	if tx.load(string(key)) != nil {
+		return
+	}
+	tx.put(key, []byte{recordVersion})
+	tx.then(func() { tx.s.sweeps++ })
+}
+
+func (s *Store) loadSweeps(r reader) {
+	r.scan([]byte{kindSweep}, []byte{kindSweep + 1}, func(_, _ []byte) bool {
+		s.sweeps++
+		return true
+	})
+}
+
+// Run does what is left to be done in pieces, until ctx ends.
+func (s *Store) Run(ctx context.Context) error {
+	for {
+		woken := s.Woken()
+		more, err := s.Sweep(ctx)
+		if err != nil {
+			return err
+		}
+		if more {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-woken:
+		}
+	}
+}
+
+// Sweep does one piece, and tells whether there is more.
+func (s *Store) Sweep(ctx context.Context) (more bool, err error) {
+	s.mu.Lock()
+	none := s.sweeps == 0 || s.closed
+	s.mu.Unlock()
+	if none {
+		return false, ctx.Err()
+	}
+	err = s.Update(ctx, func(tx *Tx) error {
+		var key []byte
+		tx.r.scan([]byte{kindSweep}, []byte{kindSweep + 1}, func(k, _ []byte) bool {
+			key = slices.Clone(k)
+			// One that must wait for backfills lets the others go first.
+			return key[1] == sweepOwners && tx.s.peopleComing(key[2])
+		})
+		if key == nil || key[1] == sweepOwners && tx.s.peopleComing(key[2]) {
+			return nil
+		}
+		left := tx.sweep(key[1], key[2:])
+		if !left {
+			tx.delete(key)
+			tx.then(func() { tx.s.sweeps-- })
+		}
+		more = true
+		return nil
+	})
+	return more, err
+}
+
+// sweep does a piece of one record's work and tells whether any is left.
+func (tx *Tx) sweep(kind byte, what []byte) (left bool) {
+	switch kind {
+	case sweepFresh:
+		return tx.each([]byte{kindFresh}, func(key string, value []byte) {
+			d := open(key, value)
+			if open := tx.position.open.Commit; open == 0 || d.uint() != uint64(open) {
+				tx.writes[key] = nil
+			}
+		})
+	case sweepOut:
+		return tx.each(what, func(key string, _ []byte) {
+			if p := tx.place(key); p != nil && p.body != nil && p.thing == "" && !p.body.in {
+				p.gone = true
+			}
+		})
+	case sweepOwners:
+		return tx.each([]byte{kindOwnerOf, what[0]}, tx.releaseOwned)
+	default: // sweepOwner
+		return tx.each(what, tx.releaseOwned)
+	}
+}
+
+// each visits the next keys under prefix, going on where the last piece ended.
+func (tx *Tx) each(prefix []byte, visit func(key string, value []byte)) (left bool) {
+	type record struct {
+		key   string
+		value []byte
+	}
+	cursor := metaKey("sweep" + string(prefix))
+	from := prefix
+	if v := tx.load(string(cursor)); v != nil {
+		from = slices.Clone(v)
+	}
+	var page []record
+	tx.r.scan(from, after(prefix), func(k, v []byte) bool {
+		if len(page) == sweepPiece {
+			from, left = slices.Clone(k), true
+			return false
+		}
+		page = append(page, record{string(k), slices.Clone(v)})
+		return true
+	})
+	for _, r := range page {
+		visit(r.key, r.value)
+	}
+	if left {
+		tx.put(cursor, from)
+	} else {
+		tx.delete(cursor)
+	}
+	return left
+}
+
+// releaseOwned queues an event that waited for its person to be met, behind
+// that person.
+func (tx *Tx) releaseOwned(key string, name []byte) {
+	e := tx.event(string(name))
+	tx.writes[key] = nil
+	if e == nil || e.step == nil || e.step.status != ownerless || e.step.seq != seqOf([]byte(key)) {
+		return
+	}
+	m := tx.s.registry.mappings[binary.BigEndian.Uint16([]byte(e.key[1:]))]
+	tx.requeue(m.ws, e.key, e.step)
+	e.dirty = true
+	if e.step.lane == laneLive {
+		tx.hurryOwner(m.ws, e.step)
+	}
+}

@@ -1,0 +1,397 @@
+package state
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+	"github.com/pgcio/pgcio/internal/lsn"
+)
+
+// Tx is one transaction on the state. It gathers its writes in memory, answers
+// reads through them, and is committed once, in key order.
+type Tx struct {
+	s   *Store
+	r   reader
+	now time.Time
+	err error // the first record that could not be read
+
+	things map[string]*thing
+	places map[string]*place
+	events map[string]*event
+	names  map[string]*nameRecord
+	writes map[string][]byte // raw records and index keys; nil deletes
+
+	// fresh are the rows of event mappings inserted by a transaction of this
+	// batch, by rowKey(kindFresh).
+	fresh map[string]freshRow
+	// hanging is the newest seq queued in this transaction under an address.
+	hanging map[string]uint64
+
+	origin   *Origin
+	position position
+	waited   bool    // rows were entered that wait to be read, or are parked
+	openAt   lsn.LSN // commit LSN of the transaction that the batch leaves open
+	moved    bool
+	seq      uint64
+	books    map[*mapping]struct{}
+	ready    []entry  // entries to look at again once committed
+	settled  []string // what others may have waited for
+	after    []func() // run under the store's mu once committed
+	arena    []byte
+}
+
+// place is where a row's inventory is: inline in its thing's record, or a
+// record of its own (body).
+type place struct {
+	key   string
+	thing string
+	body  *row
+	dirty bool
+	gone  bool
+}
+
+// nameRecord lists the things that hold an identifier, or may come to.
+type nameRecord struct {
+	key    string
+	things []string
+	dirty  bool
+}
+
+// Update runs fn in a transaction and commits what it did, durably. When fn or
+// the commit fails nothing of it has happened.
+func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return fmt.Errorf("the state is closed")
+	}
+	tx := &Tx{
+		s: s, now: now(), position: s.position, seq: s.seq,
+		things: map[string]*thing{}, places: map[string]*place{}, events: map[string]*event{},
+		names: map[string]*nameRecord{}, writes: map[string][]byte{}, books: map[*mapping]struct{}{},
+	}
+	s.mu.Unlock()
+	saved := s.registry.saveBooks()
+	err := s.engine.view(func(r reader) error {
+		tx.r = r
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return tx.err
+	})
+	if err == nil {
+		s.fail("before-commit")
+		if writes := tx.gather(); len(writes) > 0 {
+			err = s.engine.commit(writes)
+		}
+		s.fail("after-commit")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.touched)
+	if err != nil {
+		s.registry.restoreBooks(saved)
+		s.wake()
+		return err
+	}
+	s.position, s.seq = tx.position, tx.seq
+	s.registry.newAttrs = len(s.registry.attrs)
+	for _, fn := range tx.after {
+		fn()
+	}
+	s.publish(tx)
+	s.wake()
+	return nil
+}
+
+// then runs fn once the transaction is durable, before anyone can see it.
+func (tx *Tx) then(fn func()) { tx.after = append(tx.after, fn) }
+
+func (tx *Tx) put(key, value []byte) { tx.writes[string(key)] = value }
+
+func (tx *Tx) delete(key []byte) { tx.writes[string(key)] = nil }
+
+func (tx *Tx) fail(err error) {
+	if tx.err == nil {
+		tx.err = err
+	}
+}
+
+// load copies a record out of the engine's memory, which ends with the view.
+func (tx *Tx) load(key string) []byte {
+	if v, ok := tx.writes[key]; ok {
+		return v
+	}
+	v := tx.r.get([]byte(key))
+	if v == nil {
+		return nil
+	}
+	if len(tx.arena)+len(v) > cap(tx.arena) {
+		tx.arena = make([]byte, 0, max(64<<10, len(v)))
+	}
+	start := len(tx.arena)
+	tx.arena = append(tx.arena, v...)
+	return tx.arena[start:len(tx.arena):len(tx.arena)]
+}
+
+// thing returns the record of a thing, new if there is none, and keeps Draw
+// from taking its steps until this transaction is over.
+func (tx *Tx) thing(key string) *thing {
+	if t, ok := tx.things[key]; ok {
+		return t
+	}
+	tx.claim(key)
+	t := &thing{key: key}
+	if v := tx.load(key); v != nil {
+		decoded, err := decodeThing(key, v)
+		if err != nil {
+			tx.fail(err)
+		} else {
+			t = decoded
+		}
+	}
+	if len(t.steps) > 0 {
+		tx.s.mu.Lock()
+		for i := range t.steps {
+			t.steps[i].inFlight = tx.s.inFlight(t.steps[i].seq, key)
+		}
+		tx.s.mu.Unlock()
+	}
+	tx.things[key] = t
+	return t
+}
+
+func (tx *Tx) claim(key string) {
+	tx.s.mu.Lock()
+	tx.s.touched[key] = struct{}{}
+	tx.s.mu.Unlock()
+}
+
+func (tx *Tx) event(key string) *event {
+	if e, ok := tx.events[key]; ok {
+		if e.gone {
+			return nil
+		}
+		return e
+	}
+	v := tx.load(key)
+	if v == nil {
+		return nil
+	}
+	tx.claim(key)
+	e, err := decodeEvent(key, v)
+	if err != nil {
+		tx.fail(err)
+		return nil
+	}
+	if e.step != nil {
+		tx.s.mu.Lock()
+		e.step.inFlight = tx.s.inFlight(e.step.seq, key)
+		tx.s.mu.Unlock()
+	}
+	tx.events[key] = e
+	return e
+}
+
+// place returns where the row is kept; nil when it is not known.
+func (tx *Tx) place(key string) *place {
+	if p, ok := tx.places[key]; ok {
+		if p.gone {
+			return nil
+		}
+		return p
+	}
+	v := tx.load(key)
+	if v == nil {
+		return nil
+	}
+	d := open(key, v)
+	p := &place{key: key, thing: d.string()}
+	if d.byte()&1 != 0 {
+		p.body = new(row)
+		d.row(p.body)
+	}
+	if d.err != nil {
+		tx.fail(d.err)
+		return nil
+	}
+	tx.places[key] = p
+	return p
+}
+
+func (tx *Tx) setPlace(p *place) {
+	p.dirty = true
+	tx.places[p.key] = p
+}
+
+func (p *place) encode() []byte {
+	v := appendBytes([]byte{recordVersion}, p.thing)
+	v = append(v, flag(p.body != nil, 1))
+	if p.body != nil {
+		v = appendRow(v, p.body)
+	}
+	return seal(v, 0, p.key)
+}
+
+func (tx *Tx) name(key string) *nameRecord {
+	if n, ok := tx.names[key]; ok {
+		return n
+	}
+	n := &nameRecord{key: key}
+	if v := tx.load(key); v != nil {
+		d := open(key, v)
+		for range d.count(1) {
+			n.things = append(n.things, d.string())
+		}
+		if d.err != nil {
+			tx.fail(d.err)
+		}
+	}
+	tx.names[key] = n
+	return n
+}
+
+func (n *nameRecord) encode() []byte {
+	v := binary.AppendUvarint([]byte{recordVersion}, uint64(len(n.things)))
+	for _, t := range n.things {
+		v = appendBytes(v, t)
+	}
+	return seal(v, 0, n.key)
+}
+
+// next gives out a place in the queue.
+func (tx *Tx) next() uint64 {
+	tx.seq++
+	return tx.seq
+}
+
+func (tx *Tx) book(m *mapping) *Books {
+	tx.books[m] = struct{}{}
+	return &m.books
+}
+
+// gather encodes everything that changed, in key order.
+func (tx *Tx) gather() []write {
+	for key, t := range tx.things {
+		if !t.dirty {
+			continue
+		}
+		if t.empty() {
+			tx.writes[key] = nil
+		} else {
+			tx.writes[key] = appendThing(make([]byte, 0, 384), t)
+		}
+	}
+	for key, p := range tx.places {
+		switch {
+		case p.gone:
+			tx.writes[key] = nil
+		case p.dirty:
+			tx.writes[key] = p.encode()
+		}
+	}
+	for key, e := range tx.events {
+		switch {
+		case e.gone:
+			tx.writes[key] = nil
+		case e.dirty:
+			tx.writes[key] = appendEvent(make([]byte, 0, 256), e)
+		}
+	}
+	for key, n := range tx.names {
+		switch {
+		case n.dirty && len(n.things) == 0:
+			tx.writes[key] = nil
+		case n.dirty:
+			tx.writes[key] = n.encode()
+		}
+	}
+	for m := range tx.books {
+		tx.put(appendMapping(m))
+	}
+	g := &tx.s.registry
+	for i := g.newAttrs; i < len(g.attrs); i++ {
+		tx.put(appendAttr(uint32(i), g.attrs[i]))
+	}
+	if tx.moved || tx.seq != tx.s.seq {
+		tx.put(appendPosition(tx.position, tx.seq))
+	}
+	writes := make([]write, 0, len(tx.writes))
+	for k, v := range tx.writes {
+		writes = append(writes, write{[]byte(k), v})
+	}
+	slices.SortFunc(writes, func(a, b write) int { return slices.Compare(a.key, b.key) })
+	return writes
+}
+
+// saveBooks copies the books, which a failed transaction takes back.
+func (g *registry) saveBooks() []Books {
+	saved := make([]Books, len(g.mappings))
+	for i, m := range g.mappings {
+		saved[i] = m.books
+	}
+	return saved
+}
+
+func (g *registry) restoreBooks(saved []Books) {
+	for i, b := range saved {
+		g.mappings[i].books = b
+	}
+}
+
+// Ref names a row that a batch will ask about.
+type Ref struct {
+	Mapping int
+	Row     []byte
+}
+
+// Fetch reads what the rows of a batch need together and in key order, which
+// is a good deal quicker than one by one in the order of the batch.
+func (tx *Tx) Fetch(refs []Ref) {
+	keys := make([]string, 0, len(refs))
+	for _, ref := range refs {
+		m := tx.s.registry.inForce[ref.Mapping]
+		if m.def.Kind == customerio.Person {
+			keys = append(keys, rowKey(kindRow, m.number, ref.Row))
+		}
+	}
+	sort.Strings(keys)
+	keys = slices.Compact(keys)
+	things := make([]string, 0, len(keys))
+	for _, key := range keys {
+		if p := tx.place(key); p != nil && p.thing != "" {
+			things = append(things, p.thing)
+		}
+	}
+	sort.Strings(things)
+	for _, key := range slices.Compact(things) {
+		tx.thing(key)
+	}
+}
+
+// Begin tells, before anything of a batch is applied, which transaction the
+// batch leaves open (0: none): its changes join nothing that was there before.
+func (tx *Tx) Begin(open lsn.LSN) { tx.openAt = open }
+
+// Through tells that everything up to at is in the state, and how much of the
+// transaction that the batch leaves open.
+func (tx *Tx) Through(at lsn.LSN, open Mark) {
+	tx.moved = true
+	if at != 0 {
+		tx.position.stored = at
+	}
+	if was := tx.position.open; was.Commit != 0 && was.Commit != open.Commit {
+		tx.sweepLater(sweepFresh, nil)
+	}
+	tx.position.open = open
+}

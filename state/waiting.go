@@ -1,0 +1,270 @@
+package state
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+	"github.com/pgcio/pgcio/internal/lsn"
+)
+
+// Column is a column of a row as far as a change brought it: the state and the
+// text, as cdc has them.
+type Column struct {
+	Name  string
+	State uint8 // cdc.State: 0 was not sent, 1 null, 2 present
+	Text  []byte
+}
+
+// Waiting is a row that waits to be read again because something mapped was
+// not sent, or (parked) one that could not be mapped.
+type Waiting struct {
+	Mapping int // its place among those in force
+	Row     []byte
+	// Columns are what the changes since brought: a read row fills the others.
+	Columns []Column
+	// Whole tells that no column is lacking: the row need not be read.
+	Whole bool
+
+	key     string
+	xid     uint64
+	commit  lsn.LSN
+	time    int64 // Unix microseconds
+	stored  int64 // Unix seconds
+	hold    bool  // nothing of it is queued: its changes count here
+	changes uint64
+	reason  string
+	seq     uint64
+}
+
+// Seen tells whether a snapshot saw the newest change of the row.
+func (w *Waiting) Seen(visible func(uint64) bool) bool { return w.xid == 0 || visible(w.xid) }
+
+func (w *Waiting) encode() []byte {
+	v := []byte{recordVersion, flag(w.hold, 1) | flag(w.Whole, 2)}
+	v = binary.AppendUvarint(v, w.xid)
+	v = binary.AppendUvarint(v, uint64(w.commit))
+	v = binary.AppendVarint(v, w.time)
+	v = binary.AppendVarint(v, w.stored)
+	v = binary.AppendUvarint(v, w.changes)
+	v = binary.AppendUvarint(v, w.seq)
+	v = appendBytes(v, w.reason)
+	v = binary.AppendUvarint(v, uint64(len(w.Columns)))
+	for _, c := range w.Columns {
+		v = appendBytes(v, c.Name)
+		v = append(v, c.State)
+		v = appendBytes(v, c.Text)
+	}
+	return seal(v, 0, w.key)
+}
+
+func decodeWaiting(key string, value []byte) (*Waiting, error) {
+	d := open(key, value)
+	w := &Waiting{key: key}
+	_, row := splitRowKey(key)
+	w.Row = []byte(row)
+	f := d.byte()
+	w.hold, w.Whole = f&1 != 0, f&2 != 0
+	w.xid = d.uint()
+	w.commit = lsn.LSN(d.uint())
+	w.time = d.int()
+	w.stored = d.int()
+	w.changes = d.uint()
+	w.seq = d.uint()
+	w.reason = d.string()
+	w.Columns = make([]Column, d.count(3))
+	for i := range w.Columns {
+		w.Columns[i] = Column{d.string(), d.byte(), slices.Clone(d.bytes())}
+	}
+	return w, d.err
+}
+
+func (tx *Tx) waitingRow(key string) *Waiting {
+	v := tx.load(key)
+	if v == nil {
+		return nil
+	}
+	w, err := decodeWaiting(key, v)
+	if err != nil {
+		tx.fail(err)
+		return nil
+	}
+	return w
+}
+
+// bring overlays what a newer change brought.
+func (w *Waiting) bring(o *Origin) {
+	if !o.read() {
+		w.xid, w.commit, w.time = o.XID, o.Commit, o.Time.UnixMicro()
+	}
+	if o.Columns == nil {
+		return
+	}
+	columns := o.Columns()
+	for _, c := range columns {
+		at := slices.IndexFunc(w.Columns, func(old Column) bool { return old.Name == c.Name })
+		switch {
+		case c.State == 0:
+		case at >= 0:
+			w.Columns[at] = c
+		default:
+			w.Columns = append(w.Columns, c)
+		}
+	}
+	w.Whole = len(w.Columns) >= len(columns)
+}
+
+// wait asks for a row to be read again. With hold nothing of the row is at
+// Customer.io, and what the change asks waits as a whole.
+func (tx *Tx) wait(m *mapping, ask *customerio.Ask, o *Origin, hold bool) {
+	tx.waited = true
+	key := rowKey(kindHeld, m.number, ask.Row)
+	w := tx.waitingRow(key)
+	if w == nil {
+		w = &Waiting{key: key, stored: tx.now.Unix()}
+		tx.then(func() { tx.s.held.count++ })
+	}
+	w.bring(o)
+	w.hold = hold
+	if hold {
+		w.changes += o.changes()
+		tx.book(m).Waiting += o.changes()
+	}
+	tx.writes[key] = w.encode()
+}
+
+// askAgain asks for a row that is in to be read again, though no change of it
+// came: what it says is to be sent anew.
+func (tx *Tx) askAgain(m *mapping, r *row) {
+	key := rowKey(kindHeld, m.number, r.key)
+	if tx.waitingRow(key) != nil {
+		return
+	}
+	tx.waited = true
+	w := &Waiting{key: key, stored: tx.now.Unix(), xid: r.xid, commit: r.commit, time: tx.now.UnixMicro()}
+	tx.then(func() { tx.s.held.count++ })
+	tx.writes[key] = w.encode()
+}
+
+// refuse sets a change aside that could not be mapped, with its columns.
+func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
+	changes := o.changes() + tx.dropWaiting(m, ask.Row)
+	tx.waited = true
+	tx.then(func() { tx.s.held.unmapped++ })
+	key := rowKey(kindUnmapped, m.number, ask.Row)
+	w := &Waiting{key: key, stored: tx.now.Unix(), hold: true, seq: tx.next()}
+	if o.Reread != nil {
+		w.Columns, w.xid, w.commit, w.time, w.Whole = o.Reread.Columns, o.Reread.xid, o.Reread.commit, o.Reread.time, o.Reread.Whole
+	}
+	w.bring(o)
+	w.changes, w.reason = changes, ask.Reason
+	tx.book(m).Parked += changes
+	tx.put(asideKey(parked, m.number, w.seq), []byte(key))
+	tx.writes[key] = w.encode()
+}
+
+// dropWaiting forgets that a row waits to be read, or is parked, because a
+// newer change says what it asks. It returns how many changes now share that
+// one's fate.
+func (tx *Tx) dropWaiting(m *mapping, row []byte) (changes uint64) {
+	if !tx.s.held.any() && !tx.waited {
+		return 0
+	}
+	books := tx.book(m)
+	key := rowKey(kindHeld, m.number, row)
+	if w := tx.waitingRow(key); w != nil {
+		tx.writes[key] = nil
+		tx.then(func() { tx.s.held.count-- })
+		books.Waiting -= w.changes
+		changes += w.changes
+	}
+	key = rowKey(kindUnmapped, m.number, row)
+	if w := tx.waitingRow(key); w != nil {
+		tx.writes[key] = nil
+		tx.delete(asideKey(parked, m.number, w.seq))
+		tx.then(func() { tx.s.held.unmapped-- })
+		books.Parked -= w.changes
+		changes += w.changes
+	}
+	return changes
+}
+
+// moveWaiting follows a changed row key.
+func (tx *Tx) moveWaiting(m *mapping, from, to string) {
+	for _, kind := range []byte{kindHeld, kindUnmapped} {
+		old := string(kind) + from[1:]
+		w := tx.waitingRow(old)
+		if w == nil {
+			continue
+		}
+		tx.writes[old] = nil
+		w.key = string(kind) + to[1:]
+		tx.writes[w.key] = w.encode()
+		if kind == kindUnmapped {
+			tx.put(asideKey(parked, m.number, w.seq), []byte(w.key))
+		}
+	}
+}
+
+// WaitingRow returns what is remembered of a row that waits to be read.
+func (tx *Tx) WaitingRow(mapping int, row []byte) (*Waiting, bool) {
+	m := tx.s.registry.inForce[mapping]
+	w := tx.waitingRow(rowKey(kindHeld, m.number, row))
+	if w == nil {
+		return nil, false
+	}
+	w.Mapping = mapping
+	return w, true
+}
+
+// Vanished settles a row that waited to be read and is not there to be read,
+// although its newest change was visible: nothing is left to send.
+func (tx *Tx) Vanished(w *Waiting) {
+	m := tx.s.registry.inForce[w.Mapping]
+	tx.book(m).Filtered += tx.dropWaiting(m, w.Row)
+}
+
+// heldRows counts the rows that wait to be read again, and those parked, so
+// that nobody looks for one when there are none.
+type heldRows struct {
+	count, unmapped int64
+}
+
+func (h *heldRows) any() bool { return h.count > 0 || h.unmapped > 0 }
+
+func (s *Store) loadHeld(r reader) {
+	count := func(kind byte, n *int64) {
+		r.scan([]byte{kind}, []byte{kind + 1}, func(_, _ []byte) bool {
+			*n++
+			return true
+		})
+	}
+	count(kindHeld, &s.held.count)
+	count(kindUnmapped, &s.held.unmapped)
+}
+
+// Rereads returns up to limit rows of a mapping that wait to be read again.
+func (s *Store) Rereads(mapping, limit int) ([]*Waiting, error) {
+	s.mu.Lock()
+	none := s.held.count == 0
+	number := s.registry.inForce[mapping].number
+	s.mu.Unlock()
+	if none {
+		return nil, nil
+	}
+	var rows []*Waiting
+	prefix := number16(kindHeld, number)
+	err := s.engine.view(func(r reader) (err error) {
+		r.scan(prefix, after(prefix), func(k, v []byte) bool {
+			var w *Waiting
+			if w, err = decodeWaiting(string(k), slices.Clone(v)); err != nil {
+				return false
+			}
+			w.Mapping = mapping
+			rows = append(rows, w)
+			return len(rows) < limit
+		})
+		return err
+	})
+	return rows, err
+}
