@@ -362,6 +362,10 @@ func (s *Sink) took(r result) {
 		s.pace.succeeded(now)
 		s.halve(u)
 	case customerio.Singly:
+		if u.single {
+			s.backoff(now, r)
+			return
+		}
 		s.log.Warn("a reply cannot be trusted, operations are sent one by one", "error", r.reply.Reason, "operations", len(u.items))
 		for _, it := range u.items {
 			s.again = append(s.again, &unit{items: []*state.Item{it}, single: true})

@@ -270,7 +270,7 @@ func (tx *Tx) arrive(m *mapping, key string, p *place, t *thing, r *row, ask *cu
 	for i := range w.attrs {
 		r.setPrint(w.attrs[i].name, fingerprint(w.attrs[i].value))
 	}
-	stops := tx.identify(m.ws, t, r, ask.Operation.Attributes)
+	stops := tx.identify(m.ws, t, w.attrs)
 	t.writer = key
 	tx.queue(m, t, &w, ask.Operation.Person, stops, n, o)
 	books.Waiting += n
@@ -339,25 +339,21 @@ func (tx *Tx) changed(a *customerio.Attribute, had, arrival bool, o *Origin) boo
 	}
 }
 
-// identify enters which identifying values the row writes now, and returns
-// those the thing lets go of.
-func (tx *Tx) identify(ws uint8, t *thing, r *row, attrs []customerio.Attribute) (stops []customerio.Identifier) {
-	for i := range attrs {
-		kind, identifying := customerio.Identifying(attrs[i].Name)
+// identify enters which identifying values the step writes, and returns those
+// the thing lets go of by it: a person has one email.
+func (tx *Tx) identify(ws uint8, t *thing, attrs []attr) (stops []customerio.Identifier) {
+	for _, a := range attrs {
+		kind, identifying := customerio.Identifying(tx.s.registry.attrs[a.name])
 		if !identifying {
 			continue
 		}
-		name, some := customerio.IdentifierOf(kind, attrs[i].Value)
-		at := slices.IndexFunc(r.names, func(n customerio.Identifier) bool { return n.Type == kind })
-		if at >= 0 {
-			if some && r.names[at] == name {
-				continue
+		name, some := customerio.IdentifierOf(kind, a.value)
+		for _, h := range t.held {
+			if h.name.Type == kind && (!some || h.name != name) {
+				stops = append(stops, h.name)
 			}
-			stops = append(stops, r.names[at])
-			r.names = slices.Delete(r.names, at, at+1)
 		}
 		if some {
-			r.names = append(r.names, name)
 			tx.hold(ws, t, name)
 		}
 	}

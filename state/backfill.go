@@ -170,6 +170,13 @@ func (s *Store) Full() bool {
 	return s.opts.MaxSize > 0 && s.weight() >= s.opts.MaxSize
 }
 
+// Crowded tells whether backfills should pause: at 80 % of Options.MaxSize.
+func (s *Store) Crowded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opts.MaxSize > 0 && s.weight() >= s.opts.MaxSize/5*4
+}
+
 func (s *Store) weight() (n int64) {
 	for _, b := range s.waiting {
 		n += b.bytes

@@ -359,14 +359,19 @@ func (d *drawing) behind(e entry, t *thing, st *step) bool {
 }
 
 // heldByAnother names the thing of ours that still has, at Customer.io, an
-// identifier which the step writes; "" when none does.
+// identifier which the step writes or is addressed by; "" when none does.
 func (d *drawing) heldByAnother(t *thing, st *step) string {
-	for _, h := range t.held {
-		if h.accepted {
-			continue
-		}
-		if reason := d.heldBy(t, h.name); reason != "" {
-			return reason
+	for i := range st.parts {
+		for _, a := range st.parts[i].attrs {
+			kind, identifying := customerio.Identifying(d.s.registry.attrs[a.name])
+			if !identifying {
+				continue
+			}
+			if name, some := customerio.IdentifierOf(kind, a.value); some {
+				if reason := d.heldBy(t, name); reason != "" {
+					return reason
+				}
+			}
 		}
 	}
 	return d.heldBy(t, thingID(t.key))

@@ -51,7 +51,6 @@ type row struct {
 	xid        uint64
 	commit     lsn.LSN // of its newest change
 	in         bool
-	names      []customerio.Identifier // identifying values it wrote
 	prints     []print
 }
 
@@ -226,7 +225,7 @@ func decodeThing(key string, value []byte) (*thing, error) {
 			t.links[i] = d.string()
 		}
 	}
-	if n := d.count(6); n > 0 {
+	if n := d.count(7); n > 0 {
 		t.rows = make([]row, n)
 		for i := range t.rows {
 			d.row(&t.rows[i])
@@ -248,7 +247,6 @@ func appendRow(dst []byte, r *row) []byte {
 	dst = binary.AppendUvarint(dst, uint64(r.generation))
 	dst = binary.AppendUvarint(dst, r.xid)
 	dst = binary.AppendUvarint(dst, uint64(r.commit))
-	dst = appendIdentifiers(dst, r.names)
 	dst = binary.AppendUvarint(dst, uint64(len(r.prints)))
 	for _, p := range r.prints {
 		dst = binary.AppendUvarint(dst, uint64(p.attr))
@@ -264,7 +262,6 @@ func (d *decoder) row(r *row) {
 	r.generation = uint32(d.uint())
 	r.xid = d.uint()
 	r.commit = lsn.LSN(d.uint())
-	r.names = d.identifiers()
 	if n := d.count(9); n > 0 {
 		r.prints = make([]print, n)
 		for i := range r.prints {

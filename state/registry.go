@@ -28,7 +28,6 @@ type mapping struct {
 	published  Books    // as of the last commit
 	def        *Mapping // nil: not in force
 	ws         uint8
-	dirty      bool
 }
 
 // workspace is a workspace the state has ever known.
@@ -88,6 +87,9 @@ func (g *registry) load(r reader, opts *Options) error {
 		m.ws = d.byte()
 		m.generation = uint32(d.uint())
 		m.books.decode(d)
+		if int(m.number) != len(g.mappings) && d.err == nil {
+			d.err = fmt.Errorf("mapping %d is missing: %w", len(g.mappings), errCorrupt)
+		}
 		m.published = m.books
 		g.mappings = append(g.mappings, m)
 	})
@@ -137,7 +139,7 @@ func (g *registry) enter(opts *Options) error {
 		} else if m.ws != ws {
 			return fmt.Errorf("mapping %q: it fed workspace %q before; give it a new name to feed %q", def.Name, g.workspaces[m.ws].name, g.wsInForce[def.Workspace].name)
 		}
-		m.def, m.ws, m.dirty = def, ws, true
+		m.def, m.ws = def, ws
 		g.inForce = append(g.inForce, m)
 	}
 	return nil

@@ -106,33 +106,45 @@ func (tx *Tx) accepted(it *Item) {
 }
 
 // heldNow enters which identifiers Customer.io has for the thing after a step:
-// those the step wrote, and no longer those it stopped, unless a row or a step
-// behind it writes them again.
+// those the step wrote, and no longer those it stopped, which the thing lets go
+// of unless a step behind it writes them again.
 func (tx *Tx) heldNow(ws uint8, t *thing, sent *step) {
-	for i := range sent.parts {
-		for _, a := range sent.parts[i].attrs {
-			kind, identifying := customerio.Identifying(tx.s.registry.attrs[a.name])
-			if !identifying {
-				continue
-			}
-			if name, some := customerio.IdentifierOf(kind, a.value); some {
-				for h := range t.held {
-					if t.held[h].name == name {
-						t.held[h].accepted = true
-					}
-				}
-			}
+	for h := range t.held {
+		if tx.stepWrites(sent, t.held[h].name) {
+			t.held[h].accepted = true
 		}
 	}
 	for _, name := range sent.stops {
-		wanted := false
-		tx.rowsOf(t, func(_ *mapping, _ string, r *row) {
-			wanted = wanted || slices.Contains(r.names, name)
-		})
-		if !wanted {
+		again := false
+		for i := range t.steps {
+			again = again || tx.stepWrites(&t.steps[i], name)
+		}
+		if !again {
 			tx.release(ws, t, name)
+			continue
+		}
+		for h := range t.held {
+			if t.held[h].name == name {
+				t.held[h].accepted = false
+			}
 		}
 	}
+}
+
+// stepWrites tells whether the step writes the identifier.
+func (tx *Tx) stepWrites(s *step, name customerio.Identifier) bool {
+	for i := range s.parts {
+		for _, a := range s.parts[i].attrs {
+			kind, identifying := customerio.Identifying(tx.s.registry.attrs[a.name])
+			if !identifying || kind != name.Type {
+				continue
+			}
+			if wrote, some := customerio.IdentifierOf(kind, a.value); some && wrote == name {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sayAgain queues for another reading what rows say that only update, now that

@@ -120,6 +120,9 @@ func (s *Store) load() error {
 	return s.Update(context.Background(), func(tx *Tx) error {
 		tx.put(formatRecord())
 		tx.put(s.registry.appendWorkspaces())
+		for _, m := range s.registry.mappings {
+			tx.book(m)
+		}
 		return tx.startBackfills()
 	})
 }

@@ -40,6 +40,9 @@ type Waiting struct {
 // Seen tells whether a snapshot saw the newest change of the row.
 func (w *Waiting) Seen(visible func(uint64) bool) bool { return w.xid == 0 || visible(w.xid) }
 
+// Commit is the commit LSN of the row's newest change.
+func (w *Waiting) Commit() lsn.LSN { return w.commit }
+
 func (w *Waiting) encode() []byte {
 	v := []byte{recordVersion, flag(w.hold, 1) | flag(w.Whole, 2)}
 	v = binary.AppendUvarint(v, w.xid)

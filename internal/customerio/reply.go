@@ -62,7 +62,7 @@ func ReadReply(status int, header http.Header, body []byte, n int, now time.Time
 	case status == http.StatusMultiStatus:
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal(body, &object); err != nil {
-			return unsure(n, "Customer.io answered 207 with a body that cannot be read"+said(body))
+			return unsure("Customer.io answered 207 with a body that cannot be read"+said(body))
 		}
 		return multi(object, n)
 	case status == http.StatusBadRequest, status == http.StatusUnprocessableEntity, status == http.StatusRequestEntityTooLarge:
@@ -92,12 +92,7 @@ func all(n int, v Verdict) []Verdict {
 
 // unsure is a reply of which is known only that part of the request may have
 // been accepted.
-func unsure(n int, reason string) Reply {
-	if n == 1 {
-		return Reply{Reason: reason}
-	}
-	return Reply{Do: Singly, Reason: reason}
-}
+func unsure(reason string) Reply { return Reply{Do: Singly, Reason: reason} }
 
 // multi reads the list of a 207: the operations it names are refused, all
 // others are accepted. A list that does not add up is not believed.
@@ -109,15 +104,12 @@ func multi(object map[string]json.RawMessage, n int) Reply {
 		Message string `json:"message"`
 	}
 	if err := json.Unmarshal(object["errors"], &errors); err != nil || len(errors) == 0 {
-		return unsure(n, "Customer.io answered 207 without a list of errors that can be read")
+		return unsure("Customer.io answered 207 without a list of errors that can be read")
 	}
 	verdicts := all(n, Verdict{Kind: Accepted})
 	for _, e := range errors {
-		if e.Index == nil && n == 1 {
-			e.Index = new(int)
-		}
 		if e.Index == nil || *e.Index < 0 || *e.Index >= n || verdicts[*e.Index].Kind == Rejected {
-			return unsure(n, "Customer.io answered 207 with a batch_index that is missing, doubled or out of range")
+			return unsure("Customer.io answered 207 with a batch_index that is missing, doubled or out of range")
 		}
 		words := []string{}
 		for _, w := range []string{e.Reason, e.Field, e.Message} {
