@@ -230,7 +230,7 @@ func (tx *Tx) arrive(m *mapping, key string, p *place, t *thing, r *row, ask *cu
 	books := tx.book(m)
 	name := thingKey(m.ws, customerio.Person, customerio.Fold(ask.Operation.Person))
 	arrival := r == nil || !r.in || p.thing != name
-	if ask.Missing && arrival && !o.read() {
+	if (ask.Missing || ask.Partial) && arrival && !o.read() {
 		// Nothing is at the destination that what was not sent could stay as.
 		if p != nil {
 			tx.detach(p)

@@ -122,14 +122,25 @@ func (s *Store) Backfills() []Backfill {
 			if creates != people {
 				continue
 			}
-			b := s.backfill[m.number]
-			if b == nil {
-				b = &backfill{total: -1}
-			}
-			out = append(out, Backfill{Mapping: i, Running: b.running(), After: b.cursor, Rows: b.rows, Total: b.total})
+			out = append(out, s.progress(i))
 		}
 	}
 	return out
+}
+
+// Backfill returns the progress of one mapping's backfill.
+func (s *Store) Backfill(mapping int) Backfill {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.progress(mapping)
+}
+
+func (s *Store) progress(mapping int) Backfill {
+	b := s.backfill[s.registry.inForce[mapping].number]
+	if b == nil {
+		b = &backfill{total: -1}
+	}
+	return Backfill{Mapping: mapping, Running: b.running(), After: b.cursor, Rows: b.rows, Total: b.total}
 }
 
 // EstimateBackfill notes how many rows the table is thought to have.

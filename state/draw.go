@@ -115,9 +115,14 @@ func (s *Store) Draw(ws, room int, take func(*customerio.Operation) bool) (items
 		// Backfilled entries have their fifth first, so that a saturated live
 		// lane cannot starve them; then live ones; then whatever room is left.
 		d.run(laneBackfill, d.backfillShare(room))
-		d.run(laneLive, room-len(d.items))
-		d.run(laneBackfill, room-len(d.items))
-		return d.err
+		for {
+			d.run(laneLive, room-len(d.items))
+			d.run(laneBackfill, room-len(d.items))
+			// A backfilled entry may have hurried a live one that it waits for.
+			if d.full || d.err != nil || len(d.items) >= room || len(d.l.lane[laneLive].ready) == 0 {
+				return d.err
+			}
+		}
 	})
 	if len(d.l.delayed) > 0 {
 		next = time.UnixMilli(d.l.delayed[0].due)

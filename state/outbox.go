@@ -30,14 +30,14 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 	t.dirty = true
 	stamp := min(o.Time.Unix(), tx.now.Unix())
 	if last := tx.joinable(m.ws, t, w, stops, o); last != nil {
-		if last.status != waiting {
-			tx.requeue(m.ws, t.key, last)
-		}
 		tx.join(m, t, last, w, stops, changes, o)
-		if last.stamp < stamp {
-			last.stamp = stamp
+		if last.seq <= tx.s.opened {
+			// An earlier run may have sent it: what it carries now is news.
+			stamp = max(stamp, t.stamp+1)
 		}
+		last.stamp = max(last.stamp, stamp)
 		t.stamp = max(t.stamp, last.stamp)
+		tx.absorb(m.ws, t, last.seq)
 		return
 	}
 	t.steps = append(t.steps, step{
@@ -60,6 +60,45 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 	}
 	t.stamp = s.stamp
 	tx.enqueue(m.ws, t.key, s)
+	tx.absorb(m.ws, t, s.seq)
+}
+
+// absorb folds what is parked of a thing under the waiting step with this seq,
+// as far as they share a mapping: both wait again.
+func (tx *Tx) absorb(ws uint8, t *thing, seq uint64) {
+	for i := 0; i < len(t.steps); i++ {
+		old := &t.steps[i]
+		s := &t.steps[slices.IndexFunc(t.steps, func(s step) bool { return s.seq == seq })]
+		if old.status != parked || !sharesMapping(old, s) || old.updateOnly != s.updateOnly {
+			continue
+		}
+		w := weighed{}
+		for j := range old.parts {
+			w.attrs = append(w.attrs, old.parts[j].attrs...)
+		}
+		if !tx.fits(s, &w) {
+			continue
+		}
+		tx.unlist(ws, old)
+		tx.moveBooks(old, parked, waiting)
+		before := s.size()
+		since := s.since
+		under(old, s)
+		s.since = since // nobody waits for what was parked
+		b, grown := tx.s.outboxOf(ws), s.size()-before
+		tx.then(func() { b.bytes += grown })
+		t.steps = slices.Delete(t.steps, i, i+1)
+		i--
+	}
+}
+
+// moveBooks moves the changes of a step from one outcome to another.
+func (tx *Tx) moveBooks(s *step, from, to status) {
+	for i := range s.parts {
+		b := tx.book(tx.s.registry.mappings[s.parts[i].mapping])
+		*b.under(from) -= s.parts[i].changes
+		*b.under(to) += s.parts[i].changes
+	}
 }
 
 func laneOf(o *Origin) uint8 {
@@ -74,11 +113,13 @@ func laneOf(o *Origin) uint8 {
 // (or the change to the same), and the change would not have to wait for
 // anything queued after it (law 8).
 func (tx *Tx) joinable(ws uint8, t *thing, w *weighed, stops []customerio.Identifier, o *Origin) *step {
-	if len(t.steps) == 0 {
-		return nil
+	var last *step
+	for i := range t.steps {
+		if t.steps[i].status == waiting {
+			last = &t.steps[i]
+		}
 	}
-	last := &t.steps[len(t.steps)-1]
-	if last.inFlight {
+	if last == nil || last.inFlight {
 		return nil
 	}
 	if (tx.openAt != 0) && (last.commit == tx.openAt) != (o.Commit == tx.openAt) {
@@ -89,9 +130,6 @@ func (tx *Tx) joinable(ws uint8, t *thing, w *weighed, stops []customerio.Identi
 	}
 	if !tx.fits(last, w) {
 		return nil
-	}
-	if last.status == parked {
-		return last // it gets a place of its own anew
 	}
 	for _, link := range t.links {
 		for i := range tx.thing(link).steps {
@@ -234,11 +272,7 @@ func (tx *Tx) promote(ws uint8, key string, s *step) {
 // requeue lets a step that was set aside wait again, behind all that waits.
 func (tx *Tx) requeue(ws uint8, key string, s *step) {
 	tx.unlist(ws, s)
-	for i := range s.parts {
-		b := tx.book(tx.s.registry.mappings[s.parts[i].mapping])
-		*b.under(s.status) -= s.parts[i].changes
-		b.Waiting += s.parts[i].changes
-	}
+	tx.moveBooks(s, s.status, waiting)
 	s.status, s.reason = waiting, ""
 	s.seq = tx.next()
 	s.since = s.seq
@@ -259,11 +293,7 @@ func (tx *Tx) unlist(ws uint8, s *step) {
 
 // park sets a step aside with its reason. It has left the queue.
 func (tx *Tx) park(key string, s *step, why status, reason string) {
-	for i := range s.parts {
-		b := tx.book(tx.s.registry.mappings[s.parts[i].mapping])
-		*b.under(s.status) -= s.parts[i].changes
-		*b.under(why) += s.parts[i].changes
-	}
+	tx.moveBooks(s, s.status, why)
 	s.status, s.reason = why, reason
 	tx.put(asideKey(why, s.parts[0].mapping, s.seq), []byte(key))
 }

@@ -115,6 +115,9 @@ func (tx *Tx) heldNow(ws uint8, t *thing, sent *step) {
 		}
 	}
 	for _, name := range sent.stops {
+		if tx.stepWrites(sent, name) {
+			continue // given up and taken back within the step
+		}
 		again := false
 		for i := range t.steps {
 			again = again || tx.stepWrites(&t.steps[i], name)
@@ -165,7 +168,11 @@ func (tx *Tx) sayAgain(t *thing) {
 	}
 	again(t)
 	for _, link := range t.links {
-		again(tx.thing(link))
+		// The same person by another kind of identifier; by the same kind it is
+		// somebody else.
+		if link[3] != t.key[3] {
+			again(tx.thing(link))
+		}
 	}
 }
 
@@ -186,12 +193,14 @@ func (tx *Tx) refused(it *Item, reason string) {
 	t := tx.thing(it.key)
 	tx.settled = append(tx.settled, t.key)
 	at := slices.IndexFunc(t.steps, func(s step) bool { return s.seq == it.seq })
-	if next := at + 1; next < len(t.steps) && t.steps[next].status == waiting && sharesMapping(&t.steps[at], &t.steps[next]) &&
-		t.steps[at].updateOnly == t.steps[next].updateOnly {
-		tx.dequeue(it.ws, &t.steps[at])
-		under(&t.steps[at], &t.steps[next])
-		t.steps = slices.Delete(t.steps, at, at+1)
-		return
+	for next := at + 1; next < len(t.steps); next++ {
+		newer := &t.steps[next]
+		if newer.status == waiting && sharesMapping(st, newer) && st.updateOnly == newer.updateOnly {
+			tx.dequeue(it.ws, st)
+			under(st, newer)
+			t.steps = slices.Delete(t.steps, at, at+1)
+			return
+		}
 	}
 	if len(st.parts) > 1 {
 		tx.split(it, t, at)

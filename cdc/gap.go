@@ -1,0 +1,68 @@
+package cdc
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pgcio/pgcio/internal/lsn"
+)
+
+// GapError says that changes are lost: between From and To nothing can be read
+// any more, or what can be read is not what follows on From.
+type GapError struct {
+	Reason string  // what was found
+	From   lsn.LSN // everything up to here is stored
+	To     lsn.LSN // from here on changes can be read again; 0: not known
+	Advice string  // what to do
+}
+
+func (e *GapError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "changes are lost: %s; ", e.Reason)
+	switch {
+	case e.To > e.From:
+		fmt.Fprintf(&b, "what was committed between %s and %s cannot be read any more", e.From, e.To)
+	case e.To != 0:
+		fmt.Fprintf(&b, "the state reaches to %s, the server only to %s", e.From, e.To)
+	default:
+		fmt.Fprintf(&b, "what was committed after %s cannot be read any more", e.From)
+	}
+	if e.Advice != "" {
+		b.WriteString("; ")
+		b.WriteString(e.Advice)
+	}
+	return b.String()
+}
+
+// startOver is how to go on after a gap, until there is a resync.
+const startOver = "to start over from what the tables hold now: `pgcio teardown`, move the state file aside, `pgcio run` (event ids are the same each time, so no event is doubled)"
+
+func gap(from, to lsn.LSN, reason string, args ...any) *GapError {
+	return &GapError{Reason: fmt.Sprintf(reason, args...), From: from, To: to, Advice: startOver}
+}
+
+// SourceError says that the server is not the one that the state belongs to.
+type SourceError struct {
+	What       string // "system identifier", "database", "slot"
+	Want, Have string
+	Advice     string
+}
+
+func (e *SourceError) Error() string {
+	return fmt.Sprintf("this is not the source that was expected: its %s is %s, not %s; %s", e.What, e.Have, e.Want, e.Advice)
+}
+
+const otherSource = "if postgres.url is wrong, correct it; if the data did move here, move the state file aside and run again (everything is then read anew)"
+
+// markError: the transaction that comes first is not the one of which a part is
+// stored. The session turns it into a gap.
+type markError struct {
+	stored Mark
+	commit lsn.LSN
+	xid    uint64
+}
+
+func (e *markError) Error() string {
+	return fmt.Sprintf("%d rows of transaction %d, which commits at %s, are stored, but the stream goes on with transaction %d, which commits at %s",
+		e.stored.Rows, e.stored.XID, e.stored.Commit, e.xid, e.commit)
+}

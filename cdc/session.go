@@ -1,0 +1,253 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+
+	"github.com/pgcio/pgcio/internal/lsn"
+)
+
+// pinned are the settings of every connection, walsenders included: the text
+// of a value must not depend on what was set for the role or the database, and
+// streamed and read text must be the same bytes (T56, T57, T58).
+var pinned = map[string]string{
+	"client_encoding":    "UTF8",
+	"DateStyle":          "ISO, MDY",
+	"IntervalStyle":      "postgres",
+	"TimeZone":           "UTC",
+	"bytea_output":       "hex",
+	"extra_float_digits": "3", // since 12 anything above 0 is the shortest text that reads back the same
+	"lc_monetary":        "C",
+	"xmloption":          "content",
+	// What we write must be read as we mean it.
+	"standard_conforming_strings": "on",
+	"search_path":                 "pg_catalog, public",
+	// What the role or the database limits for other uses.
+	"statement_timeout":                   "0",
+	"idle_in_transaction_session_timeout": "0",
+	"lock_timeout":                        "5000", // ms; we never queue long behind a lock, nor others behind us
+	"default_transaction_isolation":       "read committed",
+	"default_transaction_deferrable":      "off",
+}
+
+// mode is what kind of connection is wanted.
+type mode int
+
+const (
+	ordinary    mode = iota
+	replicating      // a walsender bound to the database: it takes SQL, too
+)
+
+// session is one connection, used by one goroutine at a time.
+type session struct {
+	*pgconn.PgConn
+	version int // of the server, as 150004
+}
+
+// connectTimeout bounds connecting where the URL does not say connect_timeout:
+// an unreachable host must become an error that can be shown.
+const connectTimeout = 10 * time.Second
+
+func connect(ctx context.Context, cfg Config, m mode) (*session, error) {
+	pc, err := parseURL(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(pc.RuntimeParams, pinned)
+	pc.RuntimeParams["application_name"] = cfg.ApplicationName
+	if m == replicating {
+		pc.RuntimeParams["replication"] = "database"
+	}
+	if pc.ConnectTimeout == 0 {
+		pc.ConnectTimeout = connectTimeout
+	}
+	// A cancelled context cancels the statement at the server too; the connection
+	// is cut only if that does not help in 5 s.
+	pc.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: 5 * time.Second}
+	}
+	ctx, cancel := context.WithTimeout(ctx, pc.ConnectTimeout)
+	defer cancel()
+	conn, err := pgconn.ConnectConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to postgres: %w", err)
+	}
+	s := &session{PgConn: conn, version: serverVersion(conn.ParameterStatus("server_version"))}
+	if s.version >= 140000 {
+		// Not a startup parameter: 13 does not know it and would refuse us.
+		if _, err := s.query(ctx, "SET idle_session_timeout = 0"); err != nil {
+			s.close()
+			return nil, fmt.Errorf("preparing a postgres session: %w", err)
+		}
+	}
+	return s, nil
+}
+
+func (s *session) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.Close(ctx) // nothing depends on a goodbye
+}
+
+// parseURL reads a connection string as psql does, with one difference: a
+// server that is not on this machine must prove who it is, unless sslmode says
+// otherwise. psql's own default takes no encryption for an answer (T62).
+func parseURL(text string) (*pgconn.Config, error) {
+	pc, err := pgconn.ParseConfig(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading the postgres url: %w", err)
+	}
+	said := strings.Contains(text, "sslmode") || os.Getenv("PGSSLMODE") != "" ||
+		strings.Contains(text, "service") || os.Getenv("PGSERVICE") != ""
+	if said || isLocal(pc) {
+		return pc, nil
+	}
+	if u, err := url.Parse(text); err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") {
+		q := u.Query()
+		q.Set("sslmode", "verify-full")
+		u.RawQuery = q.Encode()
+		text = u.String()
+	} else {
+		text += " sslmode=verify-full"
+	}
+	if pc, err = pgconn.ParseConfig(text); err != nil {
+		return nil, fmt.Errorf("reading the postgres url: %w", err)
+	}
+	return pc, nil
+}
+
+func isLocal(pc *pgconn.Config) bool {
+	local := func(host string) bool {
+		return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") ||
+			host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
+	}
+	return local(pc.Host) && !slices.ContainsFunc(pc.Fallbacks, func(f *pgconn.FallbackConfig) bool { return !local(f.Host) })
+}
+
+// serverVersion turns "15.4 (Debian …)" or "18beta1" into 150004 or 180000.
+func serverVersion(text string) int {
+	major, rest, _ := strings.Cut(text, ".")
+	number := func(s string) int {
+		end := 0
+		for end < len(s) && s[end] >= '0' && s[end] <= '9' {
+			end++
+		}
+		n, _ := strconv.Atoi(s[:end])
+		return n
+	}
+	return number(major)*10000 + number(rest)
+}
+
+// table of text values: what the simple protocol answers, which are the same
+// output functions that pgoutput uses. ::text would not be (m2).
+type rows [][][]byte
+
+func (r rows) text(row, col int) string { return string(r[row][col]) }
+
+func (r rows) bool(row, col int) bool { return string(r[row][col]) == "t" }
+
+func (r rows) null(row, col int) bool { return r[row][col] == nil }
+
+func (r rows) int(row, col int) int64 {
+	n, _ := strconv.ParseInt(r.text(row, col), 10, 64)
+	return n
+}
+
+func (r rows) lsn(row, col int) lsn.LSN {
+	l, _ := lsn.Parse(r.text(row, col))
+	return l
+}
+
+// query runs SQL by the simple protocol and returns the rows of its last
+// statement.
+func (s *session) query(ctx context.Context, sql string) (rows, error) {
+	results, err := s.Exec(ctx, sql).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	if len(results) == 0 {
+		return nil, nil
+	}
+	return results[len(results)-1].Rows, nil
+}
+
+// ask opens an ordinary connection for one question and closes it.
+func ask(ctx context.Context, cfg Config, do func(*session) error) error {
+	s, err := connect(ctx, cfg, ordinary)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return do(s)
+}
+
+// code is the SQLSTATE of an error from the server, or "".
+func code(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// SQLSTATEs that decide something.
+const (
+	codeUndefinedObject = "42704" // slot or publication does not exist
+	codeNotInState      = "55000" // slot is lost
+	codeInUse           = "55006" // slot is active for another
+	codeDuplicate       = "42710" // slot or publication exists
+	codeAdminShutdown   = "57P01"
+	codeReadOnly        = "25006"
+	codePrivilege       = "42501"
+	codeUndefinedTable  = "42P01"
+)
+
+func quoteIdent(name string) string {
+	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+}
+
+func quoteIdents(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = quoteIdent(n)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// quoteTable quotes "schema.name".
+func quoteTable(table string) string {
+	schema, name := splitTable(table)
+	return quoteIdent(schema) + "." + quoteIdent(name)
+}
+
+func splitTable(table string) (schema, name string) {
+	schema, name, found := strings.Cut(table, ".")
+	if !found {
+		return "public", schema
+	}
+	return schema, name
+}
+
+// quoteLiteral relies on standard_conforming_strings, which is pinned.
+func quoteLiteral(text string) string {
+	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+}
+
+func quoteLiterals(texts []string) string {
+	quoted := make([]string, len(texts))
+	for i, t := range texts {
+		quoted[i] = quoteLiteral(t)
+	}
+	return strings.Join(quoted, ", ")
+}

@@ -1,0 +1,111 @@
+package cdc
+
+// Table is a table as the catalog or a Relation message describes it. A table
+// in the stream is described anew whenever it changes, so a *Table is a
+// version: whoever resolves columns may keep the result by pointer.
+type Table struct {
+	OID     uint32
+	Schema  string
+	Name    string
+	Columns []TableColumn
+
+	Identity ReplicaIdentity
+	// IdentityColumns are the columns an old row carries under the replica
+	// identity: all of them under FULL.
+	IdentityColumns []string
+
+	// The fields below are filled by Catalog only.
+
+	PrimaryKey []string // in index order; empty: none
+	// Published tells that the publication has the table; RowFilter and
+	// ColumnList are the publication's own (empty: none).
+	Published  bool
+	RowFilter  string
+	ColumnList []string
+	// UniqueColumns are the single columns that have a unique index of their
+	// own, valid and not partial.
+	UniqueColumns []string
+	// Unpublished are the columns that the stream does not carry, and Columns
+	// therefore has not: generated ones, those outside the column list.
+	Unpublished []string
+	Kind        byte  // pg_class.relkind: 'r' table, 'p' partitioned table
+	Rows        int64 // the planner's estimate of the number of rows; -1 unknown
+
+	uniqueIndex string   // one that could be the replica identity
+	published   []string // the columns that pg_publication_tables names (15 and later)
+}
+
+// TableColumn is one column of a table.
+type TableColumn struct {
+	Name    string
+	Type    *Type
+	Key     bool // part of the replica identity, as the Relation message says
+	NotNull bool // by the catalog only
+}
+
+// ReplicaIdentity is what identifies a table's old rows in the log
+// (pg_class.relreplident).
+type ReplicaIdentity byte
+
+// The replica identities.
+const (
+	IdentityDefault ReplicaIdentity = 'd'
+	IdentityNothing ReplicaIdentity = 'n'
+	IdentityFull    ReplicaIdentity = 'f'
+	IdentityIndex   ReplicaIdentity = 'i'
+)
+
+// String is the table's name with its schema.
+func (t *Table) String() string { return t.Schema + "." + t.Name }
+
+// Index returns the place of the named column, or -1.
+func (t *Table) Index(column string) int {
+	for i := range t.Columns {
+		if t.Columns[i].Name == column {
+			return i
+		}
+	}
+	return -1
+}
+
+// Type is a column's type, with domains already replaced by their base type.
+type Type struct {
+	OID  uint32
+	Name string // pg_type.typname of the base type: "int4", "timestamptz", "_text", "hstore"
+	Kind TypeKind
+	// Element is the element type of an array, and the base of nothing else.
+	Element *Type
+	// Delimiter separates the elements of an array (',' except for box).
+	Delimiter byte
+	// Fields are the attributes of a composite type.
+	Fields []TypeField
+}
+
+// TypeField is an attribute of a composite type.
+type TypeField struct {
+	Name string
+	Type *Type
+}
+
+// TypeKind groups the types that pgcio treats alike; INTERFACE §2.2 lists what
+// each becomes. Whatever pgcio does not know is Text.
+type TypeKind uint8
+
+// The kinds of type.
+const (
+	Text TypeKind = iota
+	Bool
+	Integer   // int2, int4, int8
+	Float     // float4, float8
+	Numeric   // numeric
+	Money     // money
+	Timestamp // timestamp without time zone
+	Timestamptz
+	Date
+	JSON // json, jsonb
+	Bytea
+	Char // character(n), whose padding is trimmed
+	Hstore
+	Array
+	Composite
+)

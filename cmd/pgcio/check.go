@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgcio/pgcio/cdc"
+	"github.com/pgcio/pgcio/internal/customerio"
+	"github.com/pgcio/pgcio/mapping"
+	"github.com/pgcio/pgcio/sink"
+)
+
+// finding is one thing that check has found, with what to do about it.
+type finding struct {
+	Severity string `json:"severity"` // ok, warning, error
+	Subject  string `json:"subject"`
+	Message  string `json:"message"`
+	Fix      string `json:"fix,omitempty"`
+}
+
+const (
+	fine    = "ok"
+	warning = "warning"
+	failure = "error"
+)
+
+// checkTimeout bounds the whole of it: an unreachable host must become a
+// finding.
+const checkTimeout = time.Minute
+
+func (a *app) checkCommand() *cobra.Command {
+	var offline, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "validate configuration, database and credentials; print every finding with its fix",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), checkTimeout)
+			defer cancel()
+			found := []finding{{fine, "configuration", fmt.Sprintf("%s has no problems", cfg.file), ""}}
+			var problems error
+			if !offline {
+				var fromDatabase, fromWorkspaces []finding
+				fromDatabase, problems, err = a.checkDatabase(ctx, cfg)
+				if err != nil {
+					return err
+				}
+				fromWorkspaces = checkWorkspaces(ctx, cfg)
+				found = slices.Concat(found, fromDatabase, fromWorkspaces)
+			}
+			write := writeFindings
+			if asJSON {
+				write = func(w io.Writer, found []finding) error { return writeJSON(w, found) }
+			}
+			if err := write(a.stdout, found); err != nil {
+				return err
+			}
+			if problems != nil {
+				return problems
+			}
+			if slices.ContainsFunc(found, func(f finding) bool { return f.Severity == failure }) {
+				return errFindings
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&offline, "offline", false, "look at the configuration only")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// checkDatabase looks at the database. Problems are what is wrong with the
+// mappings against it.
+func (a *app) checkDatabase(ctx context.Context, cfg *config) (found []finding, problems, err error) {
+	source := cfg.source(a.log)
+	mapper, _, problems := compile(ctx, cfg, source)
+	columns := map[string][]string{}
+	if problems == nil {
+		columns = columnsByTable(mapper)
+	} else if exitStatus(problems) != exitUsage {
+		problems = nil // the database cannot be asked, which Inspect says better
+	}
+	inspected, err := cdc.Inspect(ctx, source, columns)
+	if err != nil {
+		return nil, nil, fmt.Errorf("looking at the database: %w", err)
+	}
+	for _, f := range inspected {
+		found = append(found, finding{f.Severity.String(), f.Subject, f.Problem, f.Fix})
+	}
+	if mapper != nil {
+		for _, h := range mapper.Hints() {
+			found = append(found, finding{warning, "mapping " + h.Mapping, h.Message, ""})
+		}
+	}
+	return found, problems, nil
+}
+
+// columnsByTable are the columns of each table that the mappings read.
+func columnsByTable(mapper *mapping.Mapper) map[string][]string {
+	columns := map[string][]string{}
+	for _, m := range mapper.Mappings() {
+		all := slices.Concat(columns[m.Table], m.Columns)
+		slices.Sort(all)
+		columns[m.Table] = slices.Compact(all)
+	}
+	return columns
+}
+
+// checkWorkspaces asks every workspace who it is, and whether it accepts the
+// identifiers that the mappings use.
+func checkWorkspaces(ctx context.Context, cfg *config) (found []finding) {
+	for i := range cfg.workspaces {
+		w := &cfg.workspaces[i]
+		subject := "workspace " + w.name
+		for _, u := range []string{w.trackURL, w.appURL} {
+			if exposed(u) {
+				found = append(found, finding{warning, subject, u + ": credentials and people's data cross the network unencrypted", "use https"})
+			}
+		}
+		s := sink.New(w.sink(i, nil))
+		region, err := s.Region(ctx)
+		switch {
+		case err != nil:
+			found = append(found, finding{failure, subject, err.Error(),
+				fmt.Sprintf("correct site_id, track_api_key and region in [workspace.%s]", w.name)})
+			continue
+		case region.Region != "" && region.Region != w.region:
+			found = append(found, finding{failure, subject, fmt.Sprintf("it is in region %s, the configuration says %s", region.Region, w.region),
+				fmt.Sprintf("[workspace.%s] region = %q", w.name, region.Region)})
+		case w.id != 0 && w.id != region.Environment:
+			found = append(found, finding{failure, subject, fmt.Sprintf("its id is %d, pinned is %d", region.Environment, w.id),
+				"correct its credentials, or id"})
+		default:
+			found = append(found, finding{fine, subject, fmt.Sprintf("region %s; to refuse any other: id = %d", w.region, region.Environment), ""})
+		}
+		found = append(found, checkIdentifiers(ctx, cfg, w, s)...)
+	}
+	return found
+}
+
+// exposed reports whether an address is reached over the network without TLS.
+func exposed(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return ip == nil || !ip.IsLoopback()
+}
+
+// checkIdentifiers asks whether a workspace accepts the kinds of identifier that
+// the mappings use: it ignores people named otherwise, without a word.
+func checkIdentifiers(ctx context.Context, cfg *config, w *workspaceConfig, s *sink.Sink) (found []finding) {
+	subject := "workspace " + w.name
+	var kinds []customerio.IdentifierType
+	for i := range cfg.mappings {
+		if m := &cfg.mappings[i]; m.Workspace == w.name {
+			for _, p := range m.Person {
+				// Every workspace has cio_id.
+				if p.Type != customerio.CioID && !slices.Contains(kinds, p.Type) {
+					kinds = append(kinds, p.Type)
+				}
+			}
+		}
+	}
+	for _, kind := range kinds {
+		if w.appAPIKey.reveal() == "" {
+			found = append(found, finding{warning, subject,
+				fmt.Sprintf("whether it identifies people by %s cannot be asked without app_api_key", kind),
+				fmt.Sprintf("add app_api_key, or see in Customer.io's workspace settings that %s is an identifier", kind)})
+			continue
+		}
+		enabled, err := s.IdentifierEnabled(ctx, kind)
+		switch {
+		case err != nil:
+			found = append(found, finding{failure, subject, fmt.Sprintf("asking whether it identifies people by %s: %v", kind, err), "correct app_api_key"})
+		case !enabled:
+			found = append(found, finding{failure, subject,
+				fmt.Sprintf("it does not identify people by %s, and would ignore those that mappings name so", kind),
+				fmt.Sprintf("allow %s as an identifier in Customer.io's workspace settings, or name people otherwise", kind)})
+		default:
+			found = append(found, finding{fine, subject, fmt.Sprintf("identifies people by %s", kind), ""})
+		}
+	}
+	return found
+}
+
+func writeFindings(w io.Writer, found []finding) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range found {
+		fmt.Fprintf(tw, "%s\t%s\t%s\n", f.Severity, f.Subject, oneLine(f.Message))
+		if f.Fix != "" && f.Severity != fine {
+			fmt.Fprintf(tw, "\t\tfix: %s\n", oneLine(f.Fix))
+		}
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"maps"
+
+	"github.com/pgcio/pgcio/cdc"
+	"github.com/pgcio/pgcio/mapping"
+)
+
+// compile compiles the mappings against the database's tables. All that does
+// not fit is one error: strict.Problems.
+func compile(ctx context.Context, cfg *config, source cdc.Config) (*mapping.Mapper, map[string]*cdc.Table, error) {
+	tables, err := catalog(ctx, cfg, source)
+	if err != nil {
+		return nil, nil, err
+	}
+	mapper, problems := mapping.Compile(cfg.mappings, tables)
+	if err := problems.Err(); err != nil {
+		return nil, nil, err
+	}
+	return mapper, tables, nil
+}
+
+// catalog describes the mapped tables. Where one is missing, those with nearly
+// its name are described too, so that the mapping's problem can name the right
+// word.
+func catalog(ctx context.Context, cfg *config, source cdc.Config) (map[string]*cdc.Table, error) {
+	tables, err := cdc.Catalog(ctx, source, mapping.Tables(cfg.mappings))
+	missing, others := tableErrors(err)
+	if others != nil {
+		return nil, others
+	}
+	var near []string
+	for _, m := range missing {
+		near = append(near, m.Near...)
+	}
+	if len(near) == 0 {
+		return tables, nil
+	}
+	more, err := cdc.Catalog(ctx, source, near)
+	if _, others := tableErrors(err); others != nil {
+		return nil, others
+	}
+	maps.Copy(more, tables)
+	return more, nil
+}
+
+// tableErrors takes apart what Catalog says: what is wrong with single tables,
+// and any other error.
+func tableErrors(err error) (tables []*cdc.TableError, other error) {
+	if err == nil {
+		return nil, nil
+	}
+	joined, many := err.(interface{ Unwrap() []error })
+	if !many {
+		var t *cdc.TableError
+		if errors.As(err, &t) {
+			return []*cdc.TableError{t}, nil
+		}
+		return nil, err
+	}
+	for _, e := range joined.Unwrap() {
+		var t *cdc.TableError
+		if !errors.As(e, &t) {
+			return nil, err
+		}
+		tables = append(tables, t)
+	}
+	return tables, nil
+}

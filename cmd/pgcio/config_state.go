@@ -1,0 +1,59 @@
+package main
+
+import (
+	"net"
+	"path/filepath"
+	"strings"
+
+	"github.com/pgcio/pgcio/internal/strict"
+)
+
+// stateConfig is [state].
+type stateConfig struct {
+	path    string
+	maxSize int64
+}
+
+// socket is the control socket's path: it stands beside the state file.
+func (c stateConfig) socket() string { return filepath.Join(filepath.Dir(c.path), "pgcio.sock") }
+
+func (r *reader) state(t *strict.Table) stateConfig {
+	t.Expand(r.getenv)
+	c := stateConfig{
+		path:    orString(t, "path", "/var/lib/pgcio/state.db"),
+		maxSize: 10 << 30,
+	}
+	if c.path == "" {
+		t.Problem("path", "", "must not be empty")
+	}
+	if n, ok := t.Size("max_size"); ok {
+		c.maxSize = n
+	}
+	if c.maxSize <= 0 {
+		t.Problem("max_size", "", "must be more than 0")
+	}
+	refuseUnbuilt(t, unbuiltState)
+	t.Done()
+	return c
+}
+
+// httpConfig is [http].
+type httpConfig struct {
+	listen string // "": off; "host:port"; "unix:/path"
+}
+
+func (r *reader) http(t *strict.Table) httpConfig {
+	t.Expand(r.getenv)
+	c := httpConfig{listen: orString(t, "listen", "127.0.0.1:7464")}
+	if path, isUnix := strings.CutPrefix(c.listen, "unix:"); isUnix {
+		if !filepath.IsAbs(path) {
+			t.Problem("listen", "", "%q must be followed by an absolute path", "unix:")
+		}
+	} else if c.listen != "" {
+		if _, _, err := net.SplitHostPort(c.listen); err != nil {
+			t.Problem("listen", `write "127.0.0.1:7464", "unix:/run/pgcio/http.sock", or "" to turn it off`, "%q is no address with a port", c.listen)
+		}
+	}
+	t.Done()
+	return c
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/pgcio/pgcio/cdc"
+	"github.com/pgcio/pgcio/internal/status"
+	"github.com/pgcio/pgcio/mapping"
+	"github.com/pgcio/pgcio/state"
+)
+
+// daemonOptions are what `run` was told beside the configuration.
+type daemonOptions struct {
+	log                *slog.Logger
+	acceptNewWorkspace bool
+	progress           bool // draw a backfill's progress on the terminal
+}
+
+// daemon runs until it is asked to end, or going on would be wrong. It is the wiring: what
+// feeds what, started so that everything can be seen from the beginning, and
+// stopped in the opposite order, so that what was received is stored, what was
+// stored is acknowledged, and what was sent is settled.
+func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (err error) {
+	log := opts.log
+	end := &shutdown{log: log}
+	defer func() {
+		notifier{log}.stopping()
+		if asked.Err() != nil && errors.Is(err, context.Canceled) {
+			log.Info("stopping")
+			err = nil // it is what was asked for
+		}
+		err = errors.Join(err, end.run())
+	}()
+	ctx, fail := context.WithCancelCause(asked)
+	defer fail(nil)
+	loop := &loops{end, fail}
+	alive := newPulse(roundLimit)
+
+	store, err := state.Open(ctx, cfg.stateOptions(log))
+	if err != nil {
+		return fmt.Errorf("opening the state: %w", err)
+	}
+	end.then("state", store.Close)
+
+	// Whoever looks sees the start too, and why it takes long.
+	recorder := status.NewRecorder()
+	view := newView(cfg, store)
+	if err := serveStatus(loop, cfg, view, recorder, alive); err != nil {
+		return err
+	}
+	if err := serveControl(loop, cfg, view, store); err != nil {
+		return err
+	}
+	loop.start("watchdog", func(ctx context.Context) error {
+		notifier{log}.feed(ctx, alive)
+		return ctx.Err()
+	})
+	loop.start("report", func(ctx context.Context) error { return a.report(ctx, view, opts) })
+	loop.start("sweeper", store.Run)
+
+	// What is in the outbox is sent even while Postgres is away.
+	for i := range cfg.workspaces {
+		s := newSink(cfg, i, store, opts, recorder, alive)
+		view.add(s)
+		loop.start("workspace "+cfg.workspaces[i].name, s.Run)
+	}
+
+	source := cfg.source(log)
+	from, mapper, tables, err := a.connect(ctx, cfg, source, store, view, log)
+	if err != nil {
+		return err
+	}
+	stream := cdc.New(source)
+	loop.start("stream", func(ctx context.Context) error { return stream.Run(ctx, from) })
+
+	reads := newReads(stream, store, mapper.Mappings(), tables, log)
+	reads.beat = alive.loop("the reading of tables").round
+	beat := alive.loop("the pump")
+	pump := &pump{source: watchedSource{stream, beat}, mapper: mapper, store: store, reads: reads, beat: beat.round}
+	view.streaming(stream, reads)
+	loop.start("pump", pump.run)
+	loop.start("reads", reads.run)
+	loop.start("identity", func(ctx context.Context) error { return followIdentity(ctx, stream, store) })
+
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// connect finds out what the database has, and where to go on from, trying
+// again for as long as the database is away.
+func (a *app) connect(ctx context.Context, cfg *config, source cdc.Config, store *state.Store, view *view, log *slog.Logger) (cdc.Resume, *mapping.Mapper, map[string]*cdc.Table, error) {
+	wait := source.RetryMin
+	if wait == 0 {
+		wait = 250 * time.Millisecond
+	}
+	for {
+		from, mapper, tables, err := prepare(ctx, cfg, source, store, log)
+		switch {
+		case ctx.Err() != nil:
+			return from, nil, nil, context.Cause(ctx)
+		case err == nil || !passing(err):
+			return from, mapper, tables, err
+		}
+		view.waiting(err)
+		log.Warn("not connected to postgres", "error", err, "retry_in", wait)
+		select {
+		case <-ctx.Done():
+			return from, nil, nil, context.Cause(ctx)
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 10*time.Second)
+	}
+}
+
+// prepare does what must be done once before streaming.
+func prepare(ctx context.Context, cfg *config, source cdc.Config, store *state.Store, log *slog.Logger) (cdc.Resume, *mapping.Mapper, map[string]*cdc.Table, error) {
+	mapper, tables, err := compile(ctx, cfg, source)
+	if err != nil {
+		return cdc.Resume{}, nil, nil, err
+	}
+	// Tables that were mapped since the last start are published now, and the
+	// publication is there before the slot is: an older slot could not be read.
+	added, err := cdc.Publish(ctx, source)
+	switch {
+	case err != nil && !source.Manage:
+		return cdc.Resume{}, nil, nil, &awaitedError{err}
+	case err != nil:
+		return cdc.Resume{}, nil, nil, err
+	case len(added) > 0:
+		log.Info("published tables", "publication", source.Publication, "tables", added)
+	}
+	from, err := resume(ctx, store, source, log)
+	if err != nil {
+		return cdc.Resume{}, nil, nil, err
+	}
+	return from, mapper, tables, nil
+}
+
+// serveStatus opens [http] listen.
+func serveStatus(loop *loops, cfg *config, view *view, recorder *status.Recorder, alive *pulse) error {
+	if cfg.http.listen == "" {
+		return nil
+	}
+	l, names, err := listenHTTP(cfg.http.listen)
+	if err != nil {
+		return err
+	}
+	views := status.Views{Snapshot: view.snapshot, Recorder: recorder, Alive: alive.alive, Names: names}
+	server := &http.Server{Handler: views.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	loop.start("status server", func(ctx context.Context) error { return serve(ctx, server, l) })
+	return nil
+}
+
+// serveControl opens the control socket.
+func serveControl(loop *loops, cfg *config, view *view, store *state.Store) error {
+	l, err := listenControl(cfg.state.socket())
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(cfg.mappings))
+	for i := range cfg.mappings {
+		names[i] = cfg.mappings[i].Name
+	}
+	d := &desk{snapshot: view.snapshot, store: store, mappings: names}
+	server := &http.Server{Handler: controlHandler(d), ReadHeaderTimeout: 10 * time.Second}
+	loop.start("control socket", func(ctx context.Context) error { return serve(ctx, server, l) })
+	return nil
+}
+
+// followIdentity stores the source's timeline when it moves on after a
+// promotion: the next start compares with it.
+func followIdentity(ctx context.Context, stream *cdc.Source, store *state.Store) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		known, id := store.Source(), stream.Identity()
+		if id.SystemID == "" || known.Timeline == id.Timeline {
+			continue
+		}
+		known.Timeline = id.Timeline
+		if err := store.SetSource(ctx, known, 0); err != nil {
+			return fmt.Errorf("storing the source's timeline: %w", err)
+		}
+	}
+}

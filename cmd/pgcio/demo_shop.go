@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/pgcio/pgcio/internal/pgtest"
+)
+
+// shop is the little shop of the demo: people sign up, order, change their plan
+// and leave.
+type shop struct {
+	session *pgtest.Session
+	rng     *rand.Rand
+	users   int // ids go from 1 to users
+	orders  int
+	commits atomic.Int64
+}
+
+const shopSchema = `
+CREATE TABLE users (
+	id bigint PRIMARY KEY, email text NOT NULL, first_name text, last_name text, plan text NOT NULL DEFAULT 'free',
+	created_at timestamptz NOT NULL DEFAULT now(), deleted_at timestamptz
+);
+CREATE TABLE orders (
+	id bigint PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, total numeric(10,2) NOT NULL, items jsonb NOT NULL,
+	placed_at timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO users
+	SELECT n, 'person' || n || '@example.com', (ARRAY['Ada','Grace','Alan','Edsger','Barbara','Donald'])[1 + n % 6],
+		(ARRAY['Lovelace','Hopper','Turing','Dijkstra','Liskov','Knuth'])[1 + n / 6 % 6], 'free', now() - n * interval '1 hour'
+	FROM generate_series(1, 2000) n;
+INSERT INTO orders
+	SELECT n, 1 + n * 7 % 2000, 5 + n % 90, '["tea"]', now() - n * interval '20 minutes'
+	FROM generate_series(1, 3000) n;
+ANALYZE users, orders`
+
+// shopMappings is the part of the demo's configuration that anyone would write.
+const shopMappings = `
+[[mapping]]
+name     = "people"
+table    = "public.users"
+object   = "person"
+behavior = "update_or_create"
+person   = { id = "id" }
+where    = "deleted_at == nil"
+[mapping.attributes]
+email      = "email"
+full_name  = { expr = "trim((first_name ?? '') + ' ' + (last_name ?? ''))" }
+plan       = "plan"
+created_at = "created_at"
+
+[[mapping]]
+name      = "orders"
+table     = "public.orders"
+object    = "event"
+behavior  = "append"
+person    = { id = "user_id" }
+event     = "order_placed"
+event_id  = "id"
+timestamp = "placed_at"
+backfill  = true
+[mapping.attributes]
+total = "total"
+items = "items"
+`
+
+// openShop makes the shop's tables, with what happened before today.
+func openShop(ctx context.Context, url string) (*shop, error) {
+	session, err := pgtest.Open(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	if err := session.Exec(ctx, shopSchema); err != nil {
+		return nil, fmt.Errorf("making the demo's tables: %w", err)
+	}
+	return &shop{session: session, rng: rand.New(rand.NewPCG(1, 2)), users: 2000, orders: 3000}, nil
+}
+
+// trade does business until ctx ends: a few commits at a time, with pauses, as
+// people do.
+func (s *shop) trade(ctx context.Context) error {
+	for ctx.Err() == nil {
+		for range 1 + s.rng.IntN(5) {
+			// A commit is finished even when time is up, so that the connection
+			// stays whole.
+			if err := s.session.Exec(context.WithoutCancel(ctx), s.commit()); err != nil {
+				return fmt.Errorf("the demo's traffic: %w", err)
+			}
+			s.commits.Add(1)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(20+s.rng.IntN(80)) * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// commit is one transaction of the shop.
+func (s *shop) commit() string {
+	anyone := 1 + s.rng.IntN(s.users)
+	switch n := s.rng.IntN(10); {
+	case n < 2: // a sign-up, with a first order
+		s.users++
+		return fmt.Sprintf(`INSERT INTO users (id, email, first_name, last_name) VALUES (%d, 'person%d@example.com', '%s', '%s');`,
+			s.users, s.users, pick(s.rng, "Ada", "Grace", "Alan", "Edsger"), pick(s.rng, "Lovelace", "Hopper", "Turing", "Dijkstra")) +
+			s.order(s.users)
+	case n < 7:
+		return s.order(anyone)
+	case n < 9:
+		return fmt.Sprintf(`UPDATE users SET plan = '%s' WHERE id = %d`, pick(s.rng, "free", "pro", "team"), anyone)
+	default:
+		return fmt.Sprintf(`UPDATE users SET deleted_at = now() WHERE id = %d`, anyone)
+	}
+}
+
+func (s *shop) order(user int) string {
+	s.orders++
+	items := make([]string, 1+s.rng.IntN(3))
+	for i := range items {
+		items[i] = `"` + pick(s.rng, "tea", "coffee", "cake", "cup") + `"`
+	}
+	return fmt.Sprintf(`INSERT INTO orders (id, user_id, total, items) VALUES (%d, %d, %d.%02d, '[%s]')`,
+		s.orders, user, 3+s.rng.IntN(90), s.rng.IntN(100), strings.Join(items, ","))
+}
+
+func pick(rng *rand.Rand, words ...string) string { return words[rng.IntN(len(words))] }
+
+func (s *shop) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return s.session.Close(ctx)
+}

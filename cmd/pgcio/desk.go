@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pgcio/pgcio/internal/status"
+	"github.com/pgcio/pgcio/state"
+)
+
+// desk is where an operator's requests are answered: by the daemon through its
+// control socket, or from the state file itself when no daemon runs.
+type desk struct {
+	snapshot func() status.Snapshot
+	store    *state.Store
+	mappings []string // the names of those in force
+}
+
+// listLimit is how many entries a list shows at most. There may be a hundred
+// thousand, and whoever lists so many wants another tool.
+const listLimit = 10_000
+
+// selection is which entries a retry or a drop is about.
+type selection struct {
+	IDs     []uint64 `json:"ids,omitempty"`
+	Mapping string   `json:"mapping,omitempty"`
+	All     bool     `json:"all,omitempty"`
+}
+
+// check refuses a selection that names nothing, or something that is not there.
+func (s selection) check(mappings []string) error {
+	named := 0
+	for _, given := range []bool{len(s.IDs) > 0, s.Mapping != "", s.All} {
+		if given {
+			named++
+		}
+	}
+	switch {
+	case named == 0:
+		return usagef("name the entries, or --all, or --mapping")
+	case named > 1:
+		return usagef("entries, --all and --mapping exclude each other")
+	case s.Mapping != "" && !slices.Contains(mappings, s.Mapping):
+		return usagef("there is no mapping %q", s.Mapping)
+	}
+	return nil
+}
+
+func (d *desk) list(orphaned bool) ([]state.Aside, error) {
+	list, err := d.store.Asides("", orphaned, listLimit)
+	if err != nil {
+		return nil, fmt.Errorf("listing what is set aside: %w", err)
+	}
+	if list == nil {
+		list = []state.Aside{}
+	}
+	return list, nil
+}
+
+func (d *desk) show(id uint64) (state.Aside, error) {
+	e, err := d.store.Aside(id)
+	if errors.Is(err, state.ErrNoEntry) {
+		err = usageError{err}
+	}
+	return e, err
+}
+
+func (d *desk) retry(ctx context.Context, s selection) (int, error) {
+	return d.each(ctx, s, d.store.Retry)
+}
+
+func (d *desk) drop(ctx context.Context, s selection) (int, error) {
+	return d.each(ctx, s, d.store.Drop)
+}
+
+func (d *desk) each(ctx context.Context, s selection, do func(context.Context, string, []uint64) (int, error)) (int, error) {
+	if err := s.check(d.mappings); err != nil {
+		return 0, err
+	}
+	n, err := do(ctx, s.Mapping, s.IDs)
+	if errors.Is(err, state.ErrNoEntry) {
+		err = usageError{err}
+	}
+	return n, err
+}

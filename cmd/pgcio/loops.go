@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// loops are the daemon's goroutines. Each ends by itself only when something is
+// wrong, which fails them all; otherwise the shutdown ends them, in its order.
+type loops struct {
+	end  *shutdown
+	fail context.CancelCauseFunc // of the daemon's context
+}
+
+// start runs a loop until its place in the shutdown comes.
+func (l *loops) start(name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		err := run(ctx)
+		if ctx.Err() == nil {
+			if err == nil {
+				err = fmt.Errorf("the %s ended without a reason", name)
+			}
+			l.fail(err) // the first failure is the reason, later ones follow from it
+			err = nil
+		}
+		done <- err
+	}()
+	l.end.then(name, func() error {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			return err
+		}
+		return nil
+	})
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/pgcio/pgcio/internal/strict"
+)
+
+// What INTERFACE names and this version does not build stands here and nowhere
+// else. Each is refused by its name: never unknown, never accepted in silence.
+
+// unbuiltCommands are the commands, with what they will do.
+var unbuiltCommands = []struct{ use, short string }{
+	{"reload", "as SIGHUP, and say what changed"},
+	{"pause [MAPPING]", "store and do not send"},
+	{"resume [MAPPING]", "send again"},
+	{"resync MAPPING", "backfill again, sending what differs"},
+	{"held", "list, release or drop what waits for consent"},
+	{"savepoint", "create, list or drop positions to replay from"},
+	{"replay", "send again what happened since a position"},
+	{"state", "back up, check or compact the state file"},
+}
+
+const unbuiltGroup = "unbuilt"
+
+// addUnbuilt adds the commands of the table to the help, each refusing itself.
+func addUnbuilt(root *cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: unbuiltGroup, Title: "Not in this version:"})
+	for _, c := range unbuiltCommands {
+		root.AddCommand(&cobra.Command{
+			Use: c.use, Short: c.short, GroupID: unbuiltGroup,
+			DisableFlagParsing: true,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return usagef("%q is not built yet in this version", cmd.Name())
+			},
+		})
+	}
+}
+
+// unbuiltFlag refuses a flag.
+func unbuiltFlag(name string) error { return usagef("%s is not built yet in this version", name) }
+
+// unbuiltSetting is a key that is known but may only hold its default.
+type unbuiltSetting struct {
+	key   string
+	value string // the default
+}
+
+var unbuiltPostgres = []unbuiltSetting{
+	{key: "replay_window", value: "0s"},
+	{key: "give_up_wal", value: "off"},
+	{key: "on_gap", value: "halt"},
+}
+
+var unbuiltState = []unbuiltSetting{
+	{key: "event_id_retention", value: "forever"},
+}
+
+// refuseUnbuilt records a problem for each setting that is not at its default.
+func refuseUnbuilt(t *strict.Table, settings []unbuiltSetting) {
+	for _, s := range settings {
+		v, ok := t.String(s.key)
+		if ok && v != s.value {
+			t.Problem(s.key, `leave it out or write "`+s.value+`"`, "%q is not built yet in this version", v)
+		}
+	}
+}

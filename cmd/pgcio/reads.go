@@ -1,0 +1,331 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/pgcio/pgcio/cdc"
+	"github.com/pgcio/pgcio/internal/customerio"
+	"github.com/pgcio/pgcio/mapping"
+	"github.com/pgcio/pgcio/state"
+)
+
+const (
+	// pageRows and pageBytes bound a backfill's page: large enough that a commit
+	// is worth its fsync, small enough that the snapshot lives for some
+	// milliseconds and memory stays small.
+	pageRows  = 10_000
+	pageBytes = 8 << 20
+	// rereadRows is how many keys one refetch asks for.
+	rereadRows = 300
+	// rereadAgain is how long rows wait whose newest change the last read did
+	// not see yet.
+	rereadAgain = 100 * time.Millisecond
+	// readAgain is how long a table that could not be read is left alone.
+	readAgain = 30 * time.Second
+)
+
+// asker is what reads need of a source.
+type asker interface {
+	Read(cdc.Want)
+}
+
+// reads decides what is read from the tables beside the stream: the pages of
+// backfills, and rows that must be read again. At most one request of each
+// kind is under way for a mapping.
+type reads struct {
+	source   asker
+	store    *state.Store
+	mappings []mapping.Mapping
+	tables   map[string]*cdc.Table
+	log      *slog.Logger
+
+	mu     sync.Mutex
+	asked  map[string]bool      // by Want.ID
+	wanted map[int][][]byte     // by mapping: the keys of the rows asked for again
+	rest   map[string]time.Time // not before, by Want.ID
+	broken map[int]string       // by mapping: why its table cannot be read
+	nudge  chan struct{}
+
+	beat func() // called at every look
+}
+
+func newReads(source asker, store *state.Store, mappings []mapping.Mapping, tables map[string]*cdc.Table, log *slog.Logger) *reads {
+	return &reads{
+		source: source, store: store, mappings: mappings, tables: tables, log: log,
+		asked: map[string]bool{}, wanted: map[int][][]byte{}, rest: map[string]time.Time{}, broken: map[int]string{},
+		nudge: make(chan struct{}, 1), beat: func() {},
+	}
+}
+
+// run asks for what is wanted until ctx ends.
+func (r *reads) run(ctx context.Context) error {
+	for i, m := range r.mappings {
+		if t := r.tables[m.Table]; t != nil && t.Rows >= 0 {
+			r.store.EstimateBackfill(i, t.Rows)
+		}
+	}
+	// A look each second covers what wakes nobody: a rest that is over.
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		r.beat()
+		woken := r.store.Woken()
+		next, err := r.ask()
+		if err != nil {
+			return err
+		}
+		soon := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+			soon.Stop()
+			return ctx.Err()
+		case <-woken:
+		case <-r.nudge:
+		case <-soon.C:
+		case <-tick.C:
+		}
+		soon.Stop()
+	}
+}
+
+func pageID(mapping int) string   { return "backfill " + strconv.Itoa(mapping) }
+func rereadID(mapping int) string { return "refetch " + strconv.Itoa(mapping) }
+
+// ask requests what may be requested now, and says when to look again.
+func (r *reads) ask() (time.Duration, error) {
+	next := time.Second
+	busy := map[string]bool{} // workspaces whose backfill is under way
+	for _, b := range r.store.Backfills() {
+		m := &r.mappings[b.Mapping]
+		if !b.Running || busy[m.Workspace] {
+			continue
+		}
+		busy[m.Workspace] = true
+		if r.store.Crowded() || !r.claim(pageID(b.Mapping)) {
+			continue
+		}
+		// Until the claim a page may still have been coming in.
+		if b = r.store.Backfill(b.Mapping); !b.Running {
+			r.release(pageID(b.Mapping), 0)
+			next = 0
+			continue
+		}
+		r.source.Read(cdc.Want{
+			ID: pageID(b.Mapping), Table: m.Table, Key: m.Key,
+			After: b.After, Limit: pageRows, Bytes: pageBytes, Where: m.BackfillWhere,
+		})
+	}
+	for i := range r.mappings {
+		if !r.claim(rereadID(i)) {
+			if r.resting(rereadID(i)) {
+				next = min(next, rereadAgain)
+			}
+			continue
+		}
+		rows, err := r.store.Rereads(i, rereadRows)
+		if err != nil {
+			return 0, fmt.Errorf("look for rows to read again: %w", err)
+		}
+		var keys [][]byte
+		want := cdc.Want{ID: rereadID(i), Table: r.mappings[i].Table, Key: r.mappings[i].Key}
+		for _, row := range rows {
+			key, err := mapping.DecodeKey(row.Row)
+			if err != nil {
+				return 0, fmt.Errorf("read a row of mapping %q again: %w", r.mappings[i].Name, err)
+			}
+			want.Keys = append(want.Keys, key)
+			keys = append(keys, row.Row)
+		}
+		if want.Keys == nil {
+			r.release(rereadID(i), 0)
+			continue
+		}
+		r.mu.Lock()
+		r.wanted[i] = keys
+		r.mu.Unlock()
+		r.source.Read(want)
+	}
+	return next, nil
+}
+
+func (r *reads) claim(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asked[id] || time.Now().Before(r.rest[id]) {
+		return false
+	}
+	r.asked[id] = true
+	return true
+}
+
+func (r *reads) resting(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.asked[id] && time.Now().Before(r.rest[id])
+}
+
+func (r *reads) release(id string, rest time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked[id] = false
+	if rest > 0 {
+		r.rest[id] = time.Now().Add(rest)
+	}
+}
+
+// Broken says, by mapping, why its table cannot be read.
+func (r *reads) Broken() map[int]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make(map[int]string, len(r.broken))
+	for i, why := range r.broken {
+		out[i] = why
+	}
+	return out
+}
+
+// answer stores what was read.
+func (r *reads) answer(ctx context.Context, p *pump, batch *cdc.Batch) error {
+	page := batch.Read
+	kind, number, _ := bytes.Cut([]byte(page.Want.ID), []byte(" "))
+	i, err := strconv.Atoi(string(number))
+	if err != nil || i >= len(r.mappings) {
+		return fmt.Errorf("rows came in for %q, which nobody asked for", page.Want.ID)
+	}
+	if page.Err != nil {
+		r.log.Error("table cannot be read", "mapping", r.mappings[i].Name, "table", page.Want.Table, "error", page.Err, "again_in", readAgain)
+		r.mu.Lock()
+		r.broken[i] = page.Err.Error()
+		r.mu.Unlock()
+		r.release(page.Want.ID, readAgain)
+		return nil
+	}
+	p.mapper.Reset()
+	unseen := 0
+	err = p.store.Update(ctx, func(tx *state.Tx) error {
+		unseen = 0
+		tx.Fetch(p.touched(batch))
+		if string(kind) == "backfill" {
+			return r.takePage(tx, p, batch, i)
+		}
+		unseen = r.takeRereads(tx, p, batch, i)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store what was read from %s: %w", page.Want.Table, err)
+	}
+	r.mu.Lock()
+	delete(r.broken, i)
+	r.mu.Unlock()
+	rest := time.Duration(0)
+	if unseen > 0 {
+		rest = rereadAgain
+	}
+	r.release(page.Want.ID, rest)
+	select {
+	case r.nudge <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// takePage applies the rows of a backfill's page.
+func (r *reads) takePage(tx *state.Tx, p *pump, batch *cdc.Batch, i int) error {
+	page := batch.Read
+	origin := state.Origin{Time: page.Time, Visible: page.Snapshot.Visible}
+	var change *cdc.Change
+	origin.Columns = func() []state.Column { return columnsOf(change) }
+	for n := range batch.Changes {
+		change = &batch.Changes[n]
+		tx.From(&origin)
+		if ask := p.one(change, tx, i); ask != nil {
+			tx.Apply(ask)
+		}
+	}
+	return tx.Backfilled(i, len(batch.Changes), page.Last, page.Done)
+}
+
+// takeRereads applies rows that were read again, each under what the stream
+// brought of it, and settles those that are no longer there. It returns how
+// many the read was too old for.
+func (r *reads) takeRereads(tx *state.Tx, p *pump, batch *cdc.Batch, i int) (unseen int) {
+	page := batch.Read
+	found := make(map[string]bool, len(batch.Changes))
+	for n := range batch.Changes {
+		change := &batch.Changes[n]
+		origin := state.Origin{Time: page.Time, Visible: page.Snapshot.Visible}
+		tx.From(&origin)
+		ask := p.one(change, tx, i)
+		if ask == nil {
+			continue
+		}
+		found[string(ask.Row)] = true
+		waiting, ok := tx.WaitingRow(i, ask.Row)
+		if !ok {
+			continue // a newer change has said what it asks
+		}
+		if !waiting.Seen(page.Snapshot.Visible) {
+			unseen++
+			continue
+		}
+		whole := under(change, waiting.Columns)
+		origin.Reread = waiting
+		origin.Commit = waiting.Commit()
+		origin.Columns = func() []state.Column { return columnsOf(&whole) }
+		if ask = p.one(&whole, tx, i); ask != nil {
+			tx.Apply(ask)
+		}
+	}
+	r.mu.Lock()
+	wanted := r.wanted[i]
+	r.mu.Unlock()
+	for _, row := range wanted {
+		if found[string(row)] {
+			continue
+		}
+		waiting, ok := tx.WaitingRow(i, row)
+		switch {
+		case !ok:
+		case waiting.Seen(page.Snapshot.Visible):
+			r.vanished(tx, p, waiting, i, page)
+		default:
+			unseen++
+		}
+	}
+	return unseen
+}
+
+// vanished settles a row that waited and is not in the table. An event's row
+// that is wholly known needs no table: it happened.
+func (r *reads) vanished(tx *state.Tx, p *pump, w *state.Waiting, i int, page *cdc.Page) {
+	table := r.tables[r.mappings[i].Table]
+	if !w.Whole || table == nil || r.mappings[i].Object != "event" {
+		tx.Vanished(w)
+		return
+	}
+	change := cdc.Change{Kind: cdc.Read, Table: table, Tx: &cdc.Transaction{Time: page.Time}}
+	change = under(&change, w.Columns)
+	origin := state.Origin{Time: page.Time, Visible: page.Snapshot.Visible, Reread: w, Commit: w.Commit()}
+	origin.Columns = func() []state.Column { return columnsOf(&change) }
+	tx.From(&origin)
+	if ask := p.one(&change, tx, i); ask != nil {
+		tx.Apply(ask)
+	}
+}
+
+// one maps a read row through a single mapping.
+func (p *pump) one(c *cdc.Change, tx *state.Tx, i int) *customerio.Ask {
+	p.asks = p.mapper.Map(p.asks[:0], c, tx)
+	for j := range p.asks {
+		if p.asks[j].Mapping == i {
+			return &p.asks[j]
+		}
+	}
+	return nil
+}

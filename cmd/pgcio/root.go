@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgcio/pgcio/internal/strict"
+)
+
+// app is what the commands share: the console and the global flags.
+type app struct {
+	console
+	configFile string
+	logLevel   string
+	logFormat  string
+
+	log     *slog.Logger // as the flags ask for
+	running bool         // the command line was understood
+}
+
+// builtGroup are the commands of this version in the help.
+const builtGroup = "built"
+
+// execute runs a command line and returns its exit status.
+func execute(ctx context.Context, args []string, c console) int {
+	a := &app{console: c}
+	root := a.command()
+	root.SetArgs(args)
+	root.SetIn(c.stdin)
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.running {
+		// Cobra's own errors carry no type; all of them come before any command.
+		err = usageError{err}
+	}
+	complain(c.stderr, err)
+	return exitStatus(err)
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:     "pgcio",
+		Short:   "Keep Customer.io true to Postgres",
+		Long:    "pgcio tails Postgres' logical replication and keeps Customer.io true to what the tables hold.",
+		Version: buildVersion(),
+		Args:    cobra.ArbitraryArgs,
+
+		DisableFlagsInUseLine: true,
+		SilenceErrors:         true,
+		SilenceUsage:          true,
+		PersistentPreRunE: func(*cobra.Command, []string) (err error) {
+			a.running = true
+			a.log, err = newLogger(a.console, a.logLevel, a.logFormat)
+			return err
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.CompletionOptions.DisableDefaultCmd = true
+	flags := root.PersistentFlags()
+	flags.StringVarP(&a.configFile, "config", "c", "", "`FILE` to read the configuration from (default $PGCIO_CONFIG, ./pgcio.toml, /etc/pgcio/pgcio.toml)")
+	flags.StringVar(&a.logLevel, "log-level", "info", "`LEVEL`: debug, info, warn or error")
+	flags.StringVar(&a.logFormat, "log-format", "", "`FORMAT`: text or json (default: json under systemd, else text)")
+	// As INTERFACE lists them: in the order in which a user meets them.
+	cobra.EnableCommandSorting = false
+	root.AddGroup(&cobra.Group{ID: builtGroup, Title: "Commands:"})
+	root.SetHelpCommandGroupID(builtGroup)
+	for _, c := range []*cobra.Command{
+		a.runCommand(), a.demoCommand(), a.simulateCommand(), a.checkCommand(), a.setupCommand(),
+		a.teardownCommand(), a.statusCommand(), a.parkedCommand(), a.versionCommand(), a.completionCommand(),
+	} {
+		c.GroupID = builtGroup
+		root.AddCommand(c)
+	}
+	addUnbuilt(root)
+	return root
+}
+
+// subcommands makes a command that does nothing without one of its subcommands.
+func subcommands(c *cobra.Command, subs ...*cobra.Command) *cobra.Command {
+	c.AddCommand(subs...)
+	c.Args = cobra.ArbitraryArgs
+	c.DisableFlagsInUseLine = true
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usagef("%s: name one of its commands; see %s --help", cmd.CommandPath(), cmd.CommandPath())
+		}
+		return unknownCommand(cmd, args[0])
+	}
+	return c
+}
+
+func unknownCommand(parent *cobra.Command, name string) error {
+	var names []string
+	for _, c := range parent.Commands() {
+		names = append(names, c.Name())
+	}
+	if advice := strict.DidYouMean(name, names); advice != "" {
+		return usagef("unknown command %q for %q; %s", name, parent.CommandPath(), advice)
+	}
+	return usagef("unknown command %q for %q", name, parent.CommandPath())
+}

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var acceptSource, acceptWorkspace bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "run the daemon in the foreground",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if acceptSource {
+				return unbuiltFlag("--accept-new-source")
+			}
+			cfg, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			return a.daemon(cmd.Context(), cfg, daemonOptions{log: a.log, acceptNewWorkspace: acceptWorkspace, progress: true})
+		},
+	}
+	cmd.Flags().BoolVar(&acceptSource, "accept-new-source", false, "not in this version")
+	cmd.Flags().BoolVar(&acceptWorkspace, "accept-new-workspace", false, "send everything to a workspace that is another one than before")
+	return cmd
+}

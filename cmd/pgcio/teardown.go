@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgcio/pgcio/cdc"
+	"github.com/pgcio/pgcio/internal/status"
+)
+
+func (a *app) teardownCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "teardown",
+		Short: "drop the slot, and the publication if pgcio made it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			ctx, source := cmd.Context(), cfg.source(a.log)
+			there, err := cdc.Droppable(ctx, source)
+			if err != nil {
+				return err
+			}
+			if there.Slot == "" && there.Publication == "" {
+				_, err := fmt.Fprintf(a.stdout, "there is no slot %s, and no publication that pgcio made\n", source.Slot)
+				return err
+			}
+			if !yes {
+				if !isTerminal(a.stdin) {
+					return usagef("%s: nobody can be asked here; say --yes", describeDrop(there, "would be dropped"))
+				}
+				agreed, err := a.confirm(describeDrop(there, "will be dropped") + ". Changes after that are not kept for pgcio. Go on?")
+				if err != nil || !agreed {
+					return err
+				}
+			}
+			dropped, err := cdc.Teardown(ctx, source)
+			if dropped.Slot != "" || dropped.Publication != "" {
+				fmt.Fprintln(a.stdout, describeDrop(dropped, "dropped"))
+			}
+			if err == nil && dropped.Slot != "" {
+				fmt.Fprintf(a.stdout, "the state file %s belongs to no slot now: move it aside before the next start\n", cfg.state.path)
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// describeDrop is "slot pgcio, which held 16.0MB of WAL, and publication pgcio: dropped".
+func describeDrop(d cdc.Dropped, what string) string {
+	var text string
+	if d.Slot != "" {
+		text = fmt.Sprintf("slot %s, which held %s of WAL", d.Slot, status.Bytes(d.HeldBytes))
+	}
+	if d.Publication != "" {
+		if text != "" {
+			text += ", and "
+		}
+		text += "publication " + d.Publication
+	}
+	return text + " " + what
+}

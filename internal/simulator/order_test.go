@@ -1,0 +1,179 @@
+package simulator
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// bubble runs a test on virtual time with a simulator of its own.
+func bubble(t *testing.T, set func(*Settings), test func(*testing.T, *client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, newClient(t, set)) })
+}
+
+func TestAcceptedIsNotApplied(t *testing.T) {
+	bubble(t, func(s *Settings) { s.ReplyDelay, s.Lag = Duration(200*time.Millisecond), Duration(5*time.Second) },
+		func(t *testing.T, c *client) {
+			start := time.Now()
+			c.must(identifyItem(`{"id":"1"}`, `{"n":1}`, 0))
+			equal(t, "reply after", time.Since(start), 200*time.Millisecond)
+			status, _ := c.do("GET", "/v1/customers/1/attributes?id_type=id", "")
+			equal(t, "read before", status, 404)
+			equal(t, "pending", c.State("").Counters.Pending, 1)
+			if err := c.Settle(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "applied after", time.Since(start), 5200*time.Millisecond)
+			status, _ = c.do("GET", "/v1/customers/1/attributes?id_type=id", "")
+			equal(t, "read after", status, 200)
+			equal(t, "received", c.person("id:1").Attributes["n"].Timestamp, start.Unix())
+		})
+}
+
+func TestSettingsChangeKeepsOrder(t *testing.T) {
+	for _, jitter := range []time.Duration{0, time.Second} {
+		bubble(t, func(s *Settings) { s.Lag = Duration(time.Hour) }, func(t *testing.T, c *client) {
+			c.must(identifyItem(`{"id":"1"}`, `{"n":1}`, 0))
+			if err := c.Configure("", func(s *Settings) { s.Lag, s.LagJitter = 0, Duration(jitter) }); err != nil {
+				t.Fatal(err)
+			}
+			c.must(identifyItem(`{"id":"1"}`, `{"n":2}`, 0))
+			equal(t, "pending", c.State("").Counters.Pending, 2)
+			if err := c.Settle(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "n", c.person("id:1").Value("n"), "2")
+		})
+	}
+}
+
+// TestJitterKeepsThePersonInOrder writes one person under every name there is
+// while others overtake.
+func TestJitterKeepsThePersonInOrder(t *testing.T) {
+	bubble(t, func(s *Settings) { s.LagJitter = Duration(time.Minute) }, func(t *testing.T, c *client) {
+		var others []string
+		for i := range 20 {
+			others = append(others, identifyItem(fmt.Sprintf(`{"id":"o%d"}`, i), `{"n":1}`, 0))
+		}
+		c.must(identifyItem(`{"id":"1"}`, `{"email":"a@b.c","n":1}`, 0))
+		c.batch(others...)
+		for n := 2; n < 40; n++ {
+			c.must(identifyItem([]string{`{"id":"1"}`, `{"email":"A@b.c"}`}[n%2], fmt.Sprintf(`{"n":%d}`, n), 0))
+		}
+		overtook := false
+		for range 120 {
+			time.Sleep(time.Second)
+			s := c.State("")
+			p, ok := s.Person("id:1")
+			for _, o := range s.People {
+				overtook = overtook || o.ID != "1" && (!ok || p.Value("n") != "39")
+			}
+		}
+		equal(t, "last", c.person("id:1").Value("n"), "39")
+		equal(t, "stale or lost", len(c.State("").Drops), 0)
+		equal(t, "others overtook", overtook, true)
+
+		// By now the cio_id is known: the same person again.
+		c.must(identifyItem(`{"cio_id":"`+c.person("id:1").CioID+`"}`, `{"id":"2"}`, 0))
+		for n := range 20 {
+			c.must(identifyItem(`{"email":"a@b.c"}`, fmt.Sprintf(`{"plan":"%d"}`, n), 0))
+		}
+		if err := c.Settle(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "plan", c.person("id:2").Value("plan"), `"19"`)
+	})
+}
+
+func TestRequestsUnansweredTogetherMayBeReordered(t *testing.T) {
+	last := func(seed uint64, reorder bool) (values string) {
+		synctest.Test(t, func(t *testing.T) {
+			w, settings := DefaultWorkspace(), DefaultSettings()
+			settings.ReplyDelay, settings.ReorderRequests = Duration(100*time.Millisecond), reorder
+			w.Settings = &settings
+			c := newClientOf(t, Options{Workspaces: []Workspace{w}, Seed: seed})
+			for i := range 20 {
+				id := fmt.Sprintf(`{"id":"%d"}`, i)
+				var both sync.WaitGroup
+				both.Go(func() { c.must(identifyItem(id, `{"n":1}`, 1)) })
+				time.Sleep(time.Millisecond)
+				both.Go(func() { c.must(identifyItem(id, `{"n":2}`, 1)) })
+				both.Wait()
+				c.must(identifyItem(id, `{"plan":1}`, 1)) // answered apart: never reordered
+				c.must(identifyItem(id, `{"plan":2}`, 1))
+				p := c.person(fmt.Sprintf("id:%d", i))
+				values += p.Value("n")
+				equal(t, "plan", p.Value("plan"), "2")
+			}
+		})
+		return values
+	}
+	equal(t, "in order", last(1, false), strings.Repeat("2", 20))
+	mixed := last(1, true)
+	if !strings.Contains(mixed, "1") || !strings.Contains(mixed, "2") {
+		t.Errorf("not reordered: %s", mixed)
+	}
+	equal(t, "seeded", last(1, true), mixed)
+}
+
+func TestItemsOfABatchMayBeReordered(t *testing.T) {
+	send := func(reorder bool) string {
+		c := newClient(t, func(s *Settings) { s.ReorderItems = reorder })
+		for i := range 20 {
+			id := fmt.Sprintf(`{"id":"%d"}`, i)
+			c.batch(identifyItem(id, `{"n":1}`, 1), identifyItem(id, `{"n":2}`, 1))
+		}
+		return people(c.State(""))
+	}
+	if got := send(false); strings.Contains(got, "n=1") {
+		t.Errorf("reordered: %s", got)
+	}
+	if got := send(true); !strings.Contains(got, "n=1") || !strings.Contains(got, "n=2") {
+		t.Errorf("not reordered: %s", got)
+	}
+	equal(t, "seeded", send(true), send(true))
+}
+
+func TestAccepted(t *testing.T) {
+	c := newClient(t)
+	c.batch(identifyItem(`{"id":"1"}`, `{"email":"A@b.c"}`, 0), eventOf("2", `"name":"x"`))
+	c.must(asks("add_device", `{"id":"1"}`, `"device":{"token":"t","platform":"ios"}`))
+	var got []string
+	for _, a := range c.Accepted("", "email:a@b.c", "token:t") {
+		got = append(got, text(a.Seq, a.Request, a.Index, a.Action, a.Names()))
+	}
+	equal(t, "accepted", strings.Join(got, "; "), "1 1 0 identify [id:1 email:a@b.c]; 3 2 0 add_device [id:1 token:t]")
+	equal(t, "all", len(c.Accepted("")), 3)
+}
+
+func TestIdleAndClose(t *testing.T) {
+	bubble(t, func(s *Settings) { s.Lag = Duration(time.Second) }, func(t *testing.T, c *client) {
+		start := time.Now()
+		c.must(identifyItem(`{"id":"1"}`, `{}`, 0))
+		var done sync.WaitGroup
+		done.Go(func() {
+			time.Sleep(500 * time.Millisecond)
+			c.must(identifyItem(`{"id":"1"}`, `{}`, 0))
+		})
+		if err := c.Idle(context.Background(), 3*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		done.Wait()
+		equal(t, "idle after", time.Since(start), 3500*time.Millisecond)
+		c.must(identifyItem(`{"id":"1"}`, `{}`, 0))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := c.Settle(ctx); err == nil {
+			t.Error("settled before its time")
+		}
+		c.Close()
+		if _, err := c.http.Do(c.request("POST", "/api/v2/batch", `{"batch":[]}`)); err == nil {
+			t.Error("answers after Close")
+		}
+	})
+}

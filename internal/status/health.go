@@ -1,0 +1,29 @@
+package status
+
+import "fmt"
+
+// Ready reports whether the daemon streams and sends, and if not, why not.
+func (s Snapshot) Ready() (reason string, ok bool) {
+	if s.State != Backfilling && s.State != Streaming {
+		reason := "not streaming yet"
+		for _, a := range s.Alarms {
+			reason += "; " + a.Name + ": " + a.Detail
+		}
+		return reason, false
+	}
+	for _, w := range s.Workspaces {
+		if w.State != Blocked {
+			continue
+		}
+		if w.LastError != nil {
+			return fmt.Sprintf("workspace %q is blocked: %s", w.Name, *w.LastError), false
+		}
+		return fmt.Sprintf("workspace %q is blocked", w.Name), false
+	}
+	for _, m := range s.Mappings {
+		if m.State == MappingBroken {
+			return fmt.Sprintf("mapping %q is broken", m.Name), false
+		}
+	}
+	return "", true
+}

@@ -1,0 +1,100 @@
+package mapping
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+)
+
+// ruleHints are the hints that one mapping gives by itself.
+func (c *ruleCompiler) ruleHints(r *rule) {
+	s := r.spec
+	if s.Object == "event" {
+		c.eventHints(r)
+		return
+	}
+	for _, a := range s.Attributes {
+		if recipientsChange(a.Name) {
+			word, effect := "changed", "only a change of the column is sent"
+			if !a.OnChange {
+				word, effect = "always", "the column's value overrides theirs whenever it differs from what was last sent"
+			}
+			c.hint("%s is mapped, and recipients change it too: with send = %q %s", a.Name, word,
+				effect)
+		}
+	}
+}
+
+func (c *ruleCompiler) eventHints(r *rule) {
+	s := r.spec
+	switch s.EventID.Form {
+	case FromColumn:
+		unique := slices.Contains(c.table.UniqueColumns, s.EventID.Column) ||
+			len(c.table.PrimaryKey) == 1 && c.table.PrimaryKey[0] == s.EventID.Column
+		if !unique && c.table.Index(s.EventID.Column) >= 0 {
+			c.hint("event_id = %q: no unique index of %s is over that column alone, and of two rows with the same event id only the first becomes an event", s.EventID.Column, c.table)
+		}
+	case FromExpr:
+		c.hint("event_id is an expression: of two rows for which it gives the same, only the first becomes an event")
+	}
+	if i := c.table.Index(s.Timestamp.Column); s.Backfill && s.Timestamp.Form == FromColumn && i >= 0 && !c.table.Columns[i].NotNull {
+		c.hint("timestamp = %q may be null, and a row that is read without its time is parked", s.Timestamp.Column)
+	}
+	if r.where != nil {
+		for _, column := range r.where.columns {
+			if !slices.Contains(c.table.PrimaryKey, column) {
+				c.hint("where reads %s and is judged once, on the inserted row as its transaction leaves it; a later update of it makes no event", column)
+				break
+			}
+		}
+	}
+	for _, a := range s.Attributes {
+		if slices.Contains(eventOverrides, a.Name) {
+			c.hint("the attribute %s overrides the setting of that name in every campaign the event triggers", a.Name)
+		}
+	}
+}
+
+// nameHints warn where two mappings of a workspace name people by identifiers
+// that no row connects: an id here, an email there.
+func nameHints(rules []*rule) []Hint {
+	var hints []Hint
+	for i, r := range rules {
+		for _, other := range rules[:i] {
+			if other.spec.Workspace != r.spec.Workspace || connected(rules, r, other) {
+				continue
+			}
+			hints = append(hints, Hint{r.spec.Name, fmt.Sprintf(
+				"it names people by %s and mapping %q by %s, and no mapping of a person gives both: Customer.io may hold two profiles for one person, and pgcio cannot keep their order",
+				r.person[0].kind, other.spec.Name, other.person[0].kind)})
+			break
+		}
+	}
+	return hints
+}
+
+// connected tells whether an identifier by which a names people and one by
+// which b does are the same, or are both given by a mapping of people.
+func connected(rules []*rule, a, b *rule) bool {
+	for _, x := range a.person {
+		for _, y := range b.person {
+			if x.kind == y.kind {
+				return true
+			}
+			for _, r := range rules {
+				if r.spec.Object == "person" && r.spec.Workspace == a.spec.Workspace && r.gives(x.kind) && r.gives(y.kind) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// gives tells whether a mapping of people addresses them by an identifier or
+// writes it.
+func (r *rule) gives(kind customerio.IdentifierType) bool {
+	return slices.ContainsFunc(r.person, func(id identifier) bool { return id.kind == kind }) ||
+		slices.ContainsFunc(r.attributes, func(a attribute) bool { return a.Name == kind.String() })
+}

@@ -1,0 +1,9 @@
+package mapping
+
+import (
+	"testing"
+
+	"github.com/pgcio/pgcio/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }

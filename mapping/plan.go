@@ -1,0 +1,184 @@
+package mapping
+
+import (
+	"fmt"
+
+	"github.com/pgcio/pgcio/cdc"
+)
+
+// tablePlan is what the rules need to read rows of one version of a table: a
+// *cdc.Table is a version, so plans are kept by pointer.
+type tablePlan struct {
+	table *cdc.Table
+	rules []rulePlan
+}
+
+// rulePlan is a rule bound to a table version.
+type rulePlan struct {
+	*rule
+	index int
+	// broken says why rows of this version cannot be mapped: a mapped column
+	// has gone, or is of another kind (T40).
+	broken string
+	// keyless says why updates and deletes cannot be: old rows do not carry the
+	// key (M12).
+	keyless string
+
+	key        []bound
+	where      []bound // the program's columns, in its order
+	person     []valuePlan
+	event      valuePlan
+	eventID    valuePlan
+	timestamp  valuePlan
+	attributes []attributePlan
+}
+
+// bound is a column's place and type in a table version.
+type bound struct {
+	index int
+	typ   *cdc.Type
+}
+
+// valuePlan is where a value is read: a column, or those of an expression in
+// its program's order.
+type valuePlan struct {
+	bound
+	reads []bound
+}
+
+type attributePlan struct {
+	*attribute
+	valuePlan
+}
+
+// maxPlans bounds the plans kept. A table version is described anew by every
+// connection, so old ones pile up over months.
+const maxPlans = 256
+
+// plan returns the plan of a table version, making it if it is new.
+func (m *Mapper) plan(t *cdc.Table) *tablePlan {
+	if t == m.last {
+		return m.lastPlan
+	}
+	p := m.plans[t]
+	if p == nil {
+		p = m.bind(t)
+		if len(m.plans) >= maxPlans {
+			clear(m.plans)
+		}
+		m.plans[t] = p
+	}
+	m.last, m.lastPlan = t, p
+	return p
+}
+
+func (m *Mapper) bind(t *cdc.Table) *tablePlan {
+	p := &tablePlan{table: t}
+	name := t.String()
+	indexes := m.byTable[name]
+	renamed := ""
+	if indexes == nil {
+		for i, r := range m.rules {
+			if t.OID != 0 && r.table.OID == t.OID {
+				indexes = append(indexes, i)
+				renamed = fmt.Sprintf("table %s is called %s now; change the mapping's table", r.info.Table, name)
+			}
+		}
+	}
+	p.rules = make([]rulePlan, len(indexes))
+	for i, index := range indexes {
+		b := binder{table: t, rule: m.rules[index], rulePlan: &p.rules[i]}
+		b.rulePlan.rule, b.rulePlan.index = b.rule, index
+		b.bind()
+		if renamed != "" {
+			b.rulePlan.broken = renamed
+		}
+	}
+	return p
+}
+
+type binder struct {
+	*rulePlan
+	rule  *rule
+	table *cdc.Table
+}
+
+func (b *binder) bind() {
+	p, r := b.rulePlan, b.rule
+	p.key = b.columns(r.key)
+	for i := range p.key {
+		c := p.key[i]
+		if c.index >= 0 && p.keyless == "" && !b.table.Columns[c.index].Key {
+			p.keyless = fmt.Sprintf("the replica identity of %s no longer carries %s, so an update or delete does not say which row it is of", b.table, r.key[i])
+		}
+	}
+	for i := range r.person {
+		p.person = append(p.person, b.value(&r.person[i].source))
+	}
+	if r.where != nil {
+		p.where = b.columns(r.where.columns)
+	}
+	p.event = b.value(&r.event)
+	p.eventID = b.value(&r.eventID)
+	p.timestamp = b.value(&r.timestamp)
+	p.attributes = make([]attributePlan, len(r.attributes))
+	for i := range r.attributes {
+		a := &r.attributes[i]
+		p.attributes[i] = attributePlan{attribute: a, valuePlan: b.value(&a.source)}
+	}
+}
+
+func (b *binder) value(s *source) valuePlan {
+	v := valuePlan{bound: bound{index: -1}}
+	switch s.form {
+	case FromColumn:
+		v.bound = b.column(s.column)
+	case FromExpr:
+		v.reads = b.columns(s.program.columns)
+	}
+	return v
+}
+
+func (b *binder) columns(names []string) []bound {
+	out := make([]bound, len(names))
+	for i, name := range names {
+		out[i] = b.column(name)
+	}
+	return out
+}
+
+func (b *binder) column(name string) bound {
+	i := b.table.Index(name)
+	was := b.rule.table.Index(name)
+	switch {
+	case i < 0 && b.broken == "":
+		b.broken = fmt.Sprintf("column %q of %s has gone; change the mapping, or bring it back", name, b.table)
+	case i < 0:
+	case !sameKind(typeAt(b.table, i), typeAt(b.rule.table, was)) && b.broken == "":
+		b.broken = fmt.Sprintf("column %q of %s is %s now and was %s when the mapping was loaded; reload, and run resync if its values changed",
+			name, b.table, typeName(b.table, name), typeName(b.rule.table, name))
+	}
+	if i < 0 {
+		return bound{index: -1}
+	}
+	return bound{index: i, typ: typeAt(b.table, i)}
+}
+
+// sameKind tells whether values of two types are rendered alike.
+func sameKind(a, b *cdc.Type) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	if a.Kind != b.Kind || len(a.Fields) != len(b.Fields) {
+		return false
+	}
+	if a.Kind == cdc.Array {
+		return sameKind(a.Element, b.Element)
+	}
+	for i := range a.Fields {
+		if a.Fields[i].Name != b.Fields[i].Name || !sameKind(a.Fields[i].Type, b.Fields[i].Type) {
+			return false
+		}
+	}
+	return true
+}
