@@ -53,6 +53,12 @@ const (
 	// patience: a batch waits for the end of a transaction, but what was complete
 	// before does not wait longer than this for one that trickles.
 	patience = 100 * time.Millisecond
+	// paceDelay: a walsender sends every message by itself, and being woken for each
+	// costs both sides more than all else. Where changes are at hand, which wait
+	// for BatchDelay anyway, a read that brought less than paceBytes is followed by
+	// a pause in which more can come.
+	paceDelay = 50 * time.Microsecond
+	paceBytes = 8 << 10
 	// nudgeMin, nudgeMax: how often the server is asked where it is, while a page
 	// waits for the stream to pass its position.
 	nudgeMin, nudgeMax = 5 * time.Millisecond, 200 * time.Millisecond
@@ -84,9 +90,12 @@ func newStream(s *Source, w *wire, f facts) *stream {
 
 func (t *stream) run(ctx context.Context) error {
 	defer func() { t.s.Release(t.batch) }()
+	var deadline time.Time // until then nothing is due
+	now := time.Now()
 	for {
-		t.s.woken.Store(false)
-		if err := t.drain(); err != nil {
+		woken := t.s.woken.Swap(false)
+		due, err := t.drain()
+		if err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -94,9 +103,12 @@ func (t *stream) run(ctx context.Context) error {
 			return ctx.Err()
 		}
 		full := t.full()
-		deadline, err := t.duties(time.Now())
-		if err != nil {
-			return err
+		// A walsender sends every message by itself, so this turns for each: what
+		// time decides is looked at when something changed or has come due.
+		if woken || due || full || !now.Before(deadline) {
+			if deadline, err = t.duties(now); err != nil {
+				return err
+			}
 		}
 		if full {
 			// While a full batch waits nothing is read: the kernel's buffers fill and
@@ -105,15 +117,20 @@ func (t *stream) run(ctx context.Context) error {
 				t.wait(ctx, deadline)
 				t.lastHeard = time.Now()
 			}
+			now = time.Now()
 			continue
 		}
 		got, err := t.w.fill(deadline, t.s.woken.Load)
 		if err != nil {
 			return fmt.Errorf("reading the replication stream: %w", err)
 		}
+		now = time.Now()
 		if got {
-			t.lastHeard = time.Now()
+			t.lastHeard = now
 			t.s.cfg.fail("after-receive")
+			if n := len(t.batch.Changes); n > 0 && t.w.w-t.w.r < paceBytes {
+				pause(paceDelay)
+			}
 		}
 	}
 }
@@ -123,12 +140,17 @@ func (t *stream) full() bool {
 	return len(t.batch.Changes) >= t.s.cfg.BatchChanges || t.batch.size >= t.s.cfg.BatchBytes
 }
 
-// drain decodes what was read already, up to a full batch.
-func (t *stream) drain() error {
+// drain decodes what was read already, up to a full batch. It tells whether
+// something may be due that was not before.
+func (t *stream) drain() (due bool, err error) {
+	changes, through := len(t.batch.Changes), t.batch.Through
 	for !t.full() {
 		kind, body, ok, err := t.w.next()
-		if err != nil || !ok {
-			return err
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			break
 		}
 		switch kind {
 		case 'd':
@@ -144,10 +166,14 @@ func (t *stream) drain() error {
 			err = fmt.Errorf("unknown message %q (0x%02x) in the replication stream", kind, kind)
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	// The first change sets a time; the end of a transaction may be what a batch
+	// waits for whose time has come.
+	first := changes == 0 && len(t.batch.Changes) > 0
+	ended := through != t.batch.Through && !t.d.in
+	return t.reply || first || ended && (len(t.batch.Changes) == 0 || t.lastHeard.Sub(t.first) >= t.s.cfg.BatchDelay), nil
 }
 
 func (t *stream) copyData(body []byte) error {
@@ -274,7 +300,7 @@ func (t *stream) due(now time.Time) (bool, time.Time) {
 	switch {
 	case len(b.Changes) > 0:
 		at := t.first.Add(t.s.cfg.BatchDelay)
-		if t.d.in {
+		if t.d.in && !now.Before(at) {
 			at = t.first.Add(max(patience, t.s.cfg.BatchDelay))
 		}
 		if t.full() || t.reply && !t.d.in || !now.Before(at) {

@@ -114,12 +114,7 @@ func (tx *Tx) applyPerson(m *mapping, ask *customerio.Ask, o *Origin) {
 	if ask.PriorRow != nil {
 		tx.moveRow(m, rowKey(kindRow, m.number, ask.PriorRow), key, o)
 	}
-	p := tx.place(key)
-	var t *thing
-	var r *row
-	if p != nil {
-		t, r = tx.rowAt(p)
-	}
+	p, t, r := tx.find(m, key, ask)
 	if r != nil && r.generation != m.generation {
 		r.prints, r.xid, r.commit, r.generation = nil, 0, 0, m.generation
 	}
@@ -167,6 +162,27 @@ func (tx *Tx) applyPerson(m *mapping, ask *customerio.Ask, o *Origin) {
 	if b.running() && !o.read() {
 		tx.leaveXID(m, key, o)
 	}
+}
+
+// find looks for what is known of the row: first where it most likely is, in
+// the record of the thing that it names now.
+func (tx *Tx) find(m *mapping, key string, ask *customerio.Ask) (*place, *thing, *row) {
+	if ask.Answer == customerio.In {
+		name := thingKey(m.ws, customerio.Person, customerio.Fold(ask.Operation.Person))
+		if t, ok := tx.things[name]; ok {
+			for i := range t.rows {
+				if r := &t.rows[i]; r.mapping == m.number && string(r.key) == string(ask.Row) {
+					return &place{key: key, thing: name}, t, r
+				}
+			}
+		}
+	}
+	p := tx.place(key)
+	if p == nil {
+		return nil, nil, nil
+	}
+	t, r := tx.rowAt(p)
+	return p, t, r
 }
 
 // moveRow follows a changed row key: the row is the same row.
@@ -292,6 +308,7 @@ type weighed struct {
 func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, arrival bool, ask *customerio.Ask, o *Origin) weighed {
 	all := t.writer != key || m.def.UpdateOnly && !t.created
 	w := weighed{send: arrival, updateOnly: m.def.UpdateOnly}
+	w.attrs = tx.mem.attrs.take(len(ask.Operation.Attributes))[:0]
 	var same []attr // those that do not differ, carried along if all are
 	for i := range ask.Operation.Attributes {
 		a := &ask.Operation.Attributes[i]
@@ -309,16 +326,16 @@ func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, arrival bool, ask 
 			}
 			w.send = true
 		case !differs:
-			same = append(same, attr{n, a.Value})
+			if all {
+				same = append(same, attr{n, a.Value})
+			}
 			continue
 		case !a.Passive:
 			w.send = true
 		}
 		w.attrs = append(w.attrs, attr{n, a.Value})
 	}
-	if all {
-		w.attrs = append(w.attrs, same...)
-	}
+	w.attrs = append(w.attrs, same...)
 	return w
 }
 

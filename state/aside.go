@@ -122,7 +122,7 @@ func (s *Store) aside(r reader, k, v []byte) (Aside, error) {
 		a.Thing = fmt.Sprintf("%s of %s", e.step.name, e.step.address)
 		return a, nil
 	}
-	t, err := decodeThing(a.entryKey, record)
+	t, err := decodeThing(a.entryKey, record, nil)
 	if err != nil {
 		return a, err
 	}

@@ -14,7 +14,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // seal ends the record that starts at dst[start] and belongs under key.
 func seal(dst []byte, start int, key string) []byte {
-	sum := crc32.Update(0, castagnoli, []byte(key))
+	sum := crc32.Update(0, castagnoli, bytesOf(key))
 	sum = crc32.Update(sum, castagnoli, dst[start:])
 	return binary.BigEndian.AppendUint32(dst, sum)
 }
@@ -24,6 +24,7 @@ func seal(dst []byte, start int, key string) []byte {
 type decoder struct {
 	b   []byte
 	err error
+	mem *scratch // where lists are put; nil: anywhere
 }
 
 // open checks a record's sum and version.
@@ -32,7 +33,7 @@ func open(key string, value []byte) decoder {
 		return decoder{err: fmt.Errorf("record %q: too short: %w", key, errCorrupt)}
 	}
 	body := value[:len(value)-4]
-	sum := crc32.Update(0, castagnoli, []byte(key))
+	sum := crc32.Update(0, castagnoli, bytesOf(key))
 	sum = crc32.Update(sum, castagnoli, body)
 	if binary.BigEndian.Uint32(value[len(body):]) != sum {
 		return decoder{err: fmt.Errorf("record %q: checksum: %w", key, errCorrupt)}

@@ -443,7 +443,7 @@ func (d *drawing) thing(key string) *thing {
 	if v == nil {
 		return nil
 	}
-	t, err := decodeThing(key, v)
+	t, err := decodeThing(key, v, nil)
 	if err != nil {
 		d.err = err
 		return nil
@@ -569,7 +569,7 @@ func bornOf(r reader, key string) (born lsn.LSN, ok bool) {
 		}
 		return e.step.born, true
 	}
-	t, err := decodeThing(key, v)
+	t, err := decodeThing(key, v, nil)
 	if err != nil {
 		return 0, false
 	}

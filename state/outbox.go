@@ -149,14 +149,27 @@ func (tx *Tx) joinable(ws uint8, t *thing, w *weighed, stops []customerio.Identi
 // fits tells whether the step stays within Customer.io's limits with what is
 // to be folded in.
 func (tx *Tx) fits(s *step, w *weighed) bool {
+	// Nearly every step is far from the limits; a bound on its size tells.
+	bound, count := 512, len(w.attrs)
+	weigh := func(attrs []attr) {
+		for _, a := range attrs {
+			// Escaping makes a byte of a name six at most.
+			bound += 6*len(tx.s.registry.attrs[a.name]) + len(a.value) + len(`"":,`)
+		}
+	}
+	weigh(w.attrs)
+	for i := range s.parts {
+		count += len(s.parts[i].attrs)
+		weigh(s.parts[i].attrs)
+	}
+	if bound+6*customerio.MaxIdentifier <= customerio.MaxItem && count <= customerio.MaxAttributes {
+		return true
+	}
 	op := customerio.Operation{Action: customerio.Identify, Person: s.address}
 	for i := range s.parts {
 		op.Attributes = tx.s.registry.appendAttributes(op.Attributes, s.parts[i].attrs)
 	}
 	op.Attributes = tx.s.registry.appendAttributes(op.Attributes, w.attrs)
-	if op.Size() <= customerio.MaxItem && len(op.Attributes) <= customerio.MaxAttributes {
-		return true // even with the attributes that both carry counted twice
-	}
 	last := make(map[string]int, len(op.Attributes))
 	for i := range op.Attributes {
 		last[op.Attributes[i].Name] = i

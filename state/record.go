@@ -138,6 +138,45 @@ func (r *row) clearPrint(attr uint32, hash uint64) {
 	r.prints = slices.DeleteFunc(r.prints, func(p print) bool { return p.attr == attr && p.hash == hash })
 }
 
+// room is at least as many bytes as the record takes.
+func (t *thing) room() int {
+	n := 96 + len(t.key) + len(t.writer)
+	for _, h := range t.held {
+		n += 8 + len(h.name.Value)
+	}
+	for _, l := range t.links {
+		n += 4 + len(l)
+	}
+	for i := range t.rows {
+		n += 48 + len(t.rows[i].key) + 14*len(t.rows[i].prints)
+	}
+	for i := range t.steps {
+		n += t.steps[i].room()
+	}
+	return n
+}
+
+func (e *event) room() int {
+	if e.step == nil {
+		return 32
+	}
+	return 32 + e.step.room()
+}
+
+func (s *step) room() int {
+	n := 112 + len(s.reason) + len(s.name) + len(s.id) + len(s.address.Value)
+	for _, id := range s.stops {
+		n += 8 + len(id.Value)
+	}
+	for i := range s.parts {
+		n += 24
+		for _, a := range s.parts[i].attrs {
+			n += 12 + len(a.value)
+		}
+	}
+	return n
+}
+
 func (t *thing) empty() bool {
 	return len(t.rows) == 0 && len(t.steps) == 0 && len(t.held) == 0 && t.spilled == 0 && !t.created
 }
@@ -203,10 +242,13 @@ func appendThing(dst []byte, t *thing) []byte {
 	return seal(dst, start, t.key)
 }
 
-// decodeThing reads a thing; its slices are parts of value.
-func decodeThing(key string, value []byte) (*thing, error) {
+// decodeThing reads a thing; its slices are parts of value, and of mem where
+// that is given.
+func decodeThing(key string, value []byte, mem *scratch) (*thing, error) {
 	d := open(key, value)
-	t := &thing{key: key}
+	d.mem = mem
+	t := &take(mem, 1, func(m *scratch) *slab[thing] { return &m.things })[0]
+	t.key = key
 	t.created = d.byte()&1 != 0
 	t.stamp = d.int()
 	t.sent = d.int()
@@ -226,18 +268,26 @@ func decodeThing(key string, value []byte) (*thing, error) {
 		}
 	}
 	if n := d.count(7); n > 0 {
-		t.rows = make([]row, n)
+		t.rows = take(mem, n, func(m *scratch) *slab[row] { return &m.rows })
 		for i := range t.rows {
 			d.row(&t.rows[i])
 		}
 	}
 	if n := d.count(12); n > 0 {
-		t.steps = make([]step, n, n+1)
+		t.steps = take(mem, n+1, func(m *scratch) *slab[step] { return &m.steps })[:n]
 		for i := range t.steps {
 			d.step(&t.steps[i])
 		}
 	}
 	return t, d.err
+}
+
+// take makes a slice of n, in mem where that is given.
+func take[T any](mem *scratch, n int, of func(*scratch) *slab[T]) []T {
+	if mem == nil {
+		return make([]T, n)
+	}
+	return of(mem).take(n)
 }
 
 func appendRow(dst []byte, r *row) []byte {
@@ -263,7 +313,7 @@ func (d *decoder) row(r *row) {
 	r.xid = d.uint()
 	r.commit = lsn.LSN(d.uint())
 	if n := d.count(9); n > 0 {
-		r.prints = make([]print, n)
+		r.prints = take(d.mem, n, func(m *scratch) *slab[print] { return &m.prints })
 		for i := range r.prints {
 			r.prints[i] = print{uint32(d.uint()), d.fixed64()}
 		}
@@ -311,13 +361,13 @@ func (d *decoder) step(s *step) {
 	s.reason = d.string()
 	s.stops = d.identifiers()
 	if n := d.count(3); n > 0 {
-		s.parts = make([]part, n)
+		s.parts = take(d.mem, n, func(m *scratch) *slab[part] { return &m.parts })
 		for i := range s.parts {
 			p := &s.parts[i]
 			p.mapping = uint16(d.uint())
 			p.changes = d.uint()
 			if m := d.count(2); m > 0 {
-				p.attrs = make([]attr, m)
+				p.attrs = take(d.mem, m, func(m *scratch) *slab[attr] { return &m.attrs })
 				for j := range p.attrs {
 					p.attrs[j] = attr{uint32(d.uint()), d.bytes()}
 				}

@@ -35,7 +35,8 @@ type Store struct {
 
 	// writer is held from the start of a transaction until its commit is
 	// published: one transaction at a time.
-	writer sync.Mutex
+	writer  sync.Mutex
+	scratch *scratch // of the transaction in hand
 	// mu guards everything below, which a commit publishes as a whole.
 	mu       sync.Mutex
 	registry registry
@@ -83,6 +84,7 @@ func Open(_ context.Context, opts Options) (*Store, error) {
 		backfill: map[uint16]*backfill{},
 		waiting:  map[uint8]*outbox{},
 		woken:    make(chan struct{}),
+		scratch:  newScratch(),
 	}
 	if opts.Memory != nil {
 		s.engine = opts.Memory

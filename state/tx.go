@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -42,7 +43,7 @@ type Tx struct {
 	ready    []entry  // entries to look at again once committed
 	settled  []string // what others may have waited for
 	after    []func() // run under the store's mu once committed
-	arena    []byte
+	mem      *scratch
 }
 
 // place is where a row's inventory is: inline in its thing's record, or a
@@ -76,11 +77,12 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 		return fmt.Errorf("the state is closed")
 	}
 	tx := &Tx{
-		s: s, now: now(), position: s.position, seq: s.seq,
-		things: map[string]*thing{}, places: map[string]*place{}, events: map[string]*event{},
-		names: map[string]*nameRecord{}, writes: map[string][]byte{}, books: map[*mapping]struct{}{},
+		s: s, now: now(), position: s.position, seq: s.seq, mem: s.scratch,
+		things: s.scratch.byKey, places: s.scratch.places, events: s.scratch.events,
+		names: s.scratch.names, writes: s.scratch.raw, books: map[*mapping]struct{}{},
 	}
 	s.mu.Unlock()
+	defer s.scratch.reset()
 	saved := s.registry.saveBooks()
 	err := s.engine.view(func(r reader) error {
 		tx.r = r
@@ -136,12 +138,7 @@ func (tx *Tx) load(key string) []byte {
 	if v == nil {
 		return nil
 	}
-	if len(tx.arena)+len(v) > cap(tx.arena) {
-		tx.arena = make([]byte, 0, max(64<<10, len(v)))
-	}
-	start := len(tx.arena)
-	tx.arena = append(tx.arena, v...)
-	return tx.arena[start:len(tx.arena):len(tx.arena)]
+	return tx.mem.bytes.copy(v)
 }
 
 // thing returns the record of a thing, new if there is none, and keeps Draw
@@ -153,7 +150,7 @@ func (tx *Tx) thing(key string) *thing {
 	tx.claim(key)
 	t := &thing{key: key}
 	if v := tx.load(key); v != nil {
-		decoded, err := decodeThing(key, v)
+		decoded, err := decodeThing(key, v, tx.mem)
 		if err != nil {
 			tx.fail(err)
 		} else {
@@ -282,38 +279,39 @@ func (tx *Tx) book(m *mapping) *Books {
 
 // gather encodes everything that changed, in key order.
 func (tx *Tx) gather() []write {
+	writes := tx.mem.writes
+	add := func(key string, value []byte) { writes = append(writes, write{bytesOf(key), value}) }
 	for key, t := range tx.things {
-		if !t.dirty {
-			continue
-		}
-		if t.empty() {
-			tx.writes[key] = nil
-		} else {
-			tx.writes[key] = appendThing(make([]byte, 0, 384), t)
+		switch {
+		case !t.dirty:
+		case t.empty():
+			add(key, nil)
+		default:
+			add(key, tx.mem.bytes.keep(appendThing(tx.mem.bytes.room(t.room()), t)))
 		}
 	}
 	for key, p := range tx.places {
 		switch {
 		case p.gone:
-			tx.writes[key] = nil
+			add(key, nil)
 		case p.dirty:
-			tx.writes[key] = p.encode()
+			add(key, p.encode())
 		}
 	}
 	for key, e := range tx.events {
 		switch {
 		case e.gone:
-			tx.writes[key] = nil
+			add(key, nil)
 		case e.dirty:
-			tx.writes[key] = appendEvent(make([]byte, 0, 256), e)
+			add(key, tx.mem.bytes.keep(appendEvent(tx.mem.bytes.room(e.room()), e)))
 		}
 	}
 	for key, n := range tx.names {
 		switch {
 		case n.dirty && len(n.things) == 0:
-			tx.writes[key] = nil
+			add(key, nil)
 		case n.dirty:
-			tx.writes[key] = n.encode()
+			add(key, n.encode())
 		}
 	}
 	for m := range tx.books {
@@ -326,11 +324,11 @@ func (tx *Tx) gather() []write {
 	if tx.moved || tx.seq != tx.s.seq {
 		tx.put(appendPosition(tx.position, tx.seq))
 	}
-	writes := make([]write, 0, len(tx.writes))
-	for k, v := range tx.writes {
-		writes = append(writes, write{[]byte(k), v})
+	for key, v := range tx.writes {
+		add(key, v)
 	}
-	slices.SortFunc(writes, func(a, b write) int { return slices.Compare(a.key, b.key) })
+	slices.SortFunc(writes, func(a, b write) int { return bytes.Compare(a.key, b.key) })
+	tx.mem.writes = writes
 	return writes
 }
 
@@ -349,32 +347,38 @@ func (g *registry) restoreBooks(saved []Books) {
 	}
 }
 
-// Ref names a row that a batch will ask about.
+// Ref names a row that a batch will ask about, and, where the change itself
+// tells, the person it names.
 type Ref struct {
 	Mapping int
 	Row     []byte
+	Person  customerio.Identifier // a zero one: not told
 }
 
 // Fetch reads what the rows of a batch need together and in key order, which
 // is a good deal quicker than one by one in the order of the batch.
 func (tx *Tx) Fetch(refs []Ref) {
 	keys := make([]string, 0, len(refs))
-	for _, ref := range refs {
+	var rows []string
+	for i := range refs {
+		ref := &refs[i]
 		m := tx.s.registry.inForce[ref.Mapping]
-		if m.def.Kind == customerio.Person {
-			keys = append(keys, rowKey(kindRow, m.number, ref.Row))
+		switch {
+		case m.def.Kind != customerio.Person:
+		case ref.Person.Type != 0:
+			keys = append(keys, thingKey(m.ws, customerio.Person, customerio.Fold(ref.Person)))
+		default:
+			rows = append(rows, rowKey(kindRow, m.number, ref.Row))
+		}
+	}
+	sort.Strings(rows)
+	for _, key := range slices.Compact(rows) {
+		if p := tx.place(key); p != nil && p.thing != "" {
+			keys = append(keys, p.thing)
 		}
 	}
 	sort.Strings(keys)
-	keys = slices.Compact(keys)
-	things := make([]string, 0, len(keys))
-	for _, key := range keys {
-		if p := tx.place(key); p != nil && p.thing != "" {
-			things = append(things, p.thing)
-		}
-	}
-	sort.Strings(things)
-	for _, key := range slices.Compact(things) {
+	for _, key := range slices.Compact(keys) {
 		tx.thing(key)
 	}
 }

@@ -19,12 +19,13 @@ type daemonOptions struct {
 	log                *slog.Logger
 	acceptNewWorkspace bool
 	progress           bool // draw a backfill's progress on the terminal
+	fail               func(point string)
 }
 
-// daemon runs until it is asked to end, or going on would be wrong. It is the wiring: what
-// feeds what, started so that everything can be seen from the beginning, and
-// stopped in the opposite order, so that what was received is stored, what was
-// stored is acknowledged, and what was sent is settled.
+// daemon runs until it is asked to end, or going on would be wrong. It is the
+// wiring: what feeds what, started so that everything can be seen from the
+// beginning, and stopped in the opposite order, so that what was received is
+// stored, what was stored is acknowledged, and what was sent is settled.
 func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (err error) {
 	log := opts.log
 	end := &shutdown{log: log}
@@ -41,7 +42,9 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 	loop := &loops{end, fail}
 	alive := newPulse(roundLimit)
 
-	store, err := state.Open(ctx, cfg.stateOptions(log))
+	stored := cfg.stateOptions(log)
+	stored.Fail = opts.fail
+	store, err := state.Open(ctx, stored)
 	if err != nil {
 		return fmt.Errorf("opening the state: %w", err)
 	}
@@ -71,6 +74,7 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 	}
 
 	source := cfg.source(log)
+	source.Fail = opts.fail
 	from, mapper, tables, err := a.connect(ctx, cfg, source, store, view, log)
 	if err != nil {
 		return err

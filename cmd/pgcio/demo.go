@@ -110,17 +110,18 @@ func (a *app) demoTraffic(ctx context.Context, cfg *config, log *slog.Logger, sh
 	var g errgroup.Group
 	g.Go(func() error { return sim.Serve(running, listener) })
 	g.Go(func() error {
-		defer close() // without a daemon there is nothing to show
+		defer stop() // without a daemon there is nothing to show
+		defer close()
 		return a.daemon(running, cfg, daemonOptions{log: log})
 	})
 	g.Go(func() error {
-		defer stop()
-		err := shop.trade(trading)
-		view.finish(running)
-		return err
+		defer close()
+		return shop.trade(trading)
 	})
 	g.Go(func() error {
+		defer stop()
 		view.follow(trading)
+		view.finish(running)
 		return nil
 	})
 	if err := g.Wait(); !errors.Is(err, context.Canceled) {

@@ -68,6 +68,9 @@ func (v *demoView) finish(ctx context.Context) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+	if last.State == "" {
+		return // the daemon has never answered, and says itself why
+	}
 	v.show(last)
 	c := sum(last)
 	switch {

@@ -11,7 +11,7 @@ import (
 
 // Scripts run this binary as pgcio.
 func TestMain(m *testing.M) {
-	testscript.Main(tidy{m}, map[string]func(){"pgcio": main})
+	testscript.Main(tidy{m}, map[string]func(){"pgcio": main, failing: mainWithFailpoint})
 }
 
 // tidy leaves nothing of pgtest behind.

@@ -30,6 +30,7 @@ type pump struct {
 
 	asks []customerio.Ask
 	refs []state.Ref
+	rows []byte // of refs
 }
 
 func (p *pump) run(ctx context.Context) error {
@@ -101,14 +102,23 @@ func (p *pump) take(ctx context.Context, batch *cdc.Batch) error {
 	return nil
 }
 
+// touched lists the rows of a batch, so that the state reads all it knows of
+// them at once.
 func (p *pump) touched(batch *cdc.Batch) []state.Ref {
-	p.refs = p.refs[:0]
+	p.refs, p.rows = p.refs[:0], p.rows[:0]
 	p.mapper.Keys(batch, func(t mapping.Touch) {
 		if t.IsEvent {
 			return
 		}
-		row := append([]byte(nil), t.Row...)
-		p.refs = append(p.refs, state.Ref{Mapping: t.Mapping, Row: row})
+		ref := state.Ref{Mapping: t.Mapping}
+		if t.Person != 0 {
+			ref.Person = customerio.Identifier{Type: t.Person, Value: string(t.Name)}
+		} else {
+			start := len(p.rows)
+			p.rows = append(p.rows, t.Row...)
+			ref.Row = p.rows[start:len(p.rows):len(p.rows)]
+		}
+		p.refs = append(p.refs, ref)
 	})
 	return p.refs
 }

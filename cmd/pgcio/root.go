@@ -16,8 +16,9 @@ type app struct {
 	logLevel   string
 	logFormat  string
 
-	log     *slog.Logger // as the flags ask for
-	running bool         // the command line was understood
+	fail    func(point string) // called at the daemon's named points, for tests that kill it there; nil: nothing is called
+	log     *slog.Logger       // as the flags ask for
+	running bool               // the command line was understood
 }
 
 // builtGroup are the commands of this version in the help.
@@ -25,18 +26,21 @@ const builtGroup = "built"
 
 // execute runs a command line and returns its exit status.
 func execute(ctx context.Context, args []string, c console) int {
-	a := &app{console: c}
+	return (&app{console: c}).execute(ctx, args)
+}
+
+func (a *app) execute(ctx context.Context, args []string) int {
 	root := a.command()
 	root.SetArgs(args)
-	root.SetIn(c.stdin)
-	root.SetOut(c.stdout)
-	root.SetErr(c.stderr)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !a.running {
 		// Cobra's own errors carry no type; all of them come before any command.
 		err = usageError{err}
 	}
-	complain(c.stderr, err)
+	complain(a.stderr, err)
 	return exitStatus(err)
 }
 

@@ -18,7 +18,7 @@ func (a *app) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.daemon(cmd.Context(), cfg, daemonOptions{log: a.log, acceptNewWorkspace: acceptWorkspace, progress: true})
+			return a.daemon(cmd.Context(), cfg, daemonOptions{log: a.log, acceptNewWorkspace: acceptWorkspace, progress: true, fail: a.fail})
 		},
 	}
 	cmd.Flags().BoolVar(&acceptSource, "accept-new-source", false, "not in this version")

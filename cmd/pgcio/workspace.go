@@ -30,6 +30,7 @@ func (e *workspaceError) Refused() {}
 func newSink(cfg *config, place int, store *state.Store, opts daemonOptions, recorder *status.Recorder, alive *pulse) *sink.Sink {
 	w := &cfg.workspaces[place]
 	c := w.sink(place, opts.log)
+	c.Fail = opts.fail
 	c.Outbox = watchedOutbox{
 		Outbox:  store,
 		draws:   alive.loop("drawing from the outbox for workspace " + w.name),
