@@ -57,7 +57,7 @@ test-simulation: ## run random schedules of the whole program in virtual time: S
 .PHONY: test-contract
 test-contract: ## check the requests against Customer.io's own description: OPENAPI=path
 	@test -n "$(OPENAPI)" || { echo "usage: make test-contract OPENAPI=path/to/openapi.json"; exit 2; }
-	PGCIO_OPENAPI=$(abspath $(OPENAPI)) $(GO) test -count=1 -run '^TestContract$$' -v ./cmd/pgcio
+	PGCIO_OPENAPI=$(abspath $(OPENAPI)) $(GO) test -count=1 -run '^TestContract$$' -v ./internal/customerio
 
 .PHONY: test-clients
 test-clients: ## check the simulator with Customer.io's own Node client (needs npm)

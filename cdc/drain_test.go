@@ -92,9 +92,6 @@ func drain(b *testing.B, cfg Config, from Resume, rows int) time.Duration {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if n == 0 {
-			b.Logf("first batch after %s", time.Since(begun))
-		}
 		n += len(batch.Changes)
 		s.Stored(batch.Through)
 		s.Release(batch)

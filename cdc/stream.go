@@ -53,11 +53,14 @@ const (
 	// patience: a batch waits for the end of a transaction, but what was complete
 	// before does not wait longer than this for one that trickles.
 	patience = 100 * time.Millisecond
+	// offerTime: a call of Next that has begun receives within microseconds, if the
+	// machine lets it.
+	offerTime = time.Millisecond
 	// paceDelay: a walsender sends every message by itself, and being woken for each
 	// costs both sides more than all else. Where changes are at hand, which wait
 	// for BatchDelay anyway, a read that brought less than paceBytes is followed by
 	// a pause in which more can come.
-	paceDelay = 50 * time.Microsecond
+	paceDelay = 250 * time.Microsecond
 	paceBytes = 8 << 10
 	// nudgeMin, nudgeMax: how often the server is asked where it is, while a page
 	// waits for the stream to pass its position.
@@ -274,7 +277,9 @@ func (t *stream) duties(now time.Time) (time.Time, error) {
 		}
 	}
 	if due, at := t.due(now); due {
-		t.hand()
+		if !t.hand() && t.s.waiting.Load() > 0 {
+			until(now.Add(offerTime))
+		}
 	} else if !at.IsZero() {
 		until(at)
 	}
@@ -318,17 +323,37 @@ func (t *stream) due(now time.Time) (bool, time.Time) {
 	return false, time.Time{}
 }
 
-// hand gives the batch to the caller if it is waiting for one.
+// hand gives the batch to the caller, if there is one that waits.
 func (t *stream) hand() bool {
 	t.batch.Open = t.d.mark()
 	to := position{t.batch.Through, t.batch.Open}
 	idle := len(t.batch.Changes) == 0
 	t.s.cfg.fail("before-hand")
+	if !t.offer(t.batch) {
+		return false
+	}
+	t.handedOn(to, idle)
+	return true
+}
+
+// offer gives a batch to a caller that waits, and waits for none. A call of Next
+// first wakes us and then receives: for one that is on its way we wait a moment,
+// or it would not be met before something else comes due.
+func (t *stream) offer(b *Batch) bool {
 	select {
-	case t.s.out <- t.batch:
-		t.handedOn(to, idle)
+	case t.s.out <- b:
 		return true
 	default:
+	}
+	if t.s.waiting.Load() == 0 {
+		return false
+	}
+	t.timer.Reset(offerTime)
+	defer t.timer.Stop()
+	select {
+	case t.s.out <- b:
+		return true
+	case <-t.timer.C:
 		return false
 	}
 }
@@ -372,13 +397,14 @@ func (t *stream) pages(now time.Time) time.Time {
 		if b == nil {
 			break
 		}
-		select {
-		case t.s.out <- b:
-			t.s.pager.done(b)
-			t.progressed = now
-		default:
+		if !t.offer(b) {
+			if t.s.waiting.Load() > 0 {
+				return now.Add(offerTime)
+			}
 			return time.Time{} // the next call of Next wakes us
 		}
+		t.s.pager.done(b)
+		t.progressed = now
 	}
 	if !t.s.pager.waits(t.reached()) {
 		t.quiet = 0

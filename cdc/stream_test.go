@@ -245,11 +245,11 @@ func TestSlowCaller(t *testing.T) {
 			cfg := config(t, db, "public.users")
 			cfg.BatchChanges, cfg.StatusInterval = 1000, 200*time.Millisecond
 			p := begin(t, cfg)
-			db.Exec(t, `INSERT INTO users SELECT i, repeat('x', 200) FROM generate_series(1, 50000) i`)
+			db.Exec(t, `INSERT INTO users SELECT i, repeat('x', 200) FROM generate_series(1, 20000) i`)
 			p.until(func() bool { return len(p.all) > 0 })
 			pid := walsender(t, db, p)
 			time.Sleep(2500 * time.Millisecond) // the caller takes its time
-			p.until(func() bool { return len(p.all) == 50000 })
+			p.until(func() bool { return len(p.all) == 20000 })
 			if now := walsender(t, db, p); now != pid {
 				t.Errorf("the connection was lost: process %s, before %s", now, pid)
 			}

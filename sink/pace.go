@@ -36,9 +36,10 @@ const (
 )
 
 func newPace(requests, items float64) *pace {
+	// A timer that fires late must not lose its token, where the second of a
+	// burst still finds room in any window of one second.
 	burst := 1
-	if requests >= 50 {
-		// A timer that fires late must not lose its token.
+	if requests*shortOf+2 < math.Floor(requests)+1 {
 		burst = 2
 	}
 	p := &pace{limit: requests, current: requests, requests: rate.NewLimiter(rate.Limit(requests*shortOf), burst)}
@@ -93,18 +94,18 @@ func (p *pace) failed(now time.Time, after time.Duration) {
 		p.set(now, p.current/2)
 		p.slowed = now
 	}
-	silent := now.Add(max(after, p.jitter()))
+	silent := now.Add(max(after, jitter(p.fails)))
 	if silent.After(p.silent) {
 		p.silent = silent
 	}
 }
 
-// jitter is the whole of the exponential bound, at random: retries of many
-// senders spread out.
-func (p *pace) jitter() time.Duration {
+// jitter is how long to wait after so many failures: at random out of the
+// whole of an exponential bound, so that the retries of many senders spread out.
+func jitter(fails int) time.Duration {
 	bound := lastRetry
-	if p.fails < 8 {
-		bound = min(lastRetry, firstRetry<<max(p.fails-1, 0))
+	if fails < 8 {
+		bound = min(lastRetry, firstRetry<<max(fails-1, 0))
 	}
 	return time.Duration(rand.Int64N(int64(bound))) + 1
 }

@@ -64,8 +64,11 @@ type Sink struct {
 	results chan result
 	settled chan []state.Settled
 	again   []*unit // to be sent before anything new, in order
+	retried int     // units of again that were sent since anything new was
 	flying  int
-	good    int // requests that were settled, ever
+	blocked bool // the last reply was that nothing gets through
+	good    int  // requests that were settled, ever
+	bad     int  // requests that failed and nobody suspects, ever
 
 	mu     sync.Mutex // guards status
 	status Status
@@ -114,16 +117,6 @@ func (s *Sink) setState(state, problem string) {
 	}
 	s.status.LastError = problem
 	s.status.RequestsPerSecond = s.pace.current
-}
-
-// unit is a request's worth of operations, kept together until it is settled.
-type unit struct {
-	items     []*state.Item
-	single    bool // to /entity, so that the reply can mean nothing else
-	fails     int  // 5xx in a row
-	good      int  // Sink.good when it first failed
-	since     time.Time
-	bisecting bool
 }
 
 type result struct {
@@ -184,7 +177,7 @@ func (s *Sink) verify(ctx context.Context) error {
 			s.setState("blocked", err.Error())
 		} else {
 			s.pace.fails++
-			wait = s.pace.jitter()
+			wait = jitter(s.pace.fails)
 			s.log.Warn("workspace cannot be reached", "error", err, "again_in", wait.Round(time.Millisecond))
 			s.setState("waiting", err.Error())
 		}
@@ -261,40 +254,58 @@ func (s *Sink) drain() {
 	}
 }
 
-// step sends one request if one may leave. It returns how long nothing can
-// happen by the passing of time (0: nothing will), and what else to wait for.
+// step sends what may leave. It returns how long nothing can happen by the
+// passing of time (0: nothing will), and what else to wait for.
 func (s *Sink) step(ctx context.Context) (wait time.Duration, woken <-chan struct{}, err error) {
 	for s.flying < maxInFlight {
 		now := time.Now()
 		if d := s.pace.wait(now); d > 0 {
 			return d, nil, nil
 		}
-		if len(s.again) > 0 {
-			u := s.again[0]
-			s.again = s.again[1:]
-			s.launch(ctx, now, u)
-			continue
-		}
-		if s.pace.fails > 0 && s.flying > 0 {
+		ailing := s.pace.fails > 0 || s.blocked
+		if ailing && s.flying > 0 {
 			return 0, nil, nil // one at a time until one succeeds
 		}
 		woken = s.cfg.Outbox.Woken()
-		packer := &customerio.Packer{}
-		room := s.pace.room(now, customerio.MaxItems)
-		items, next, err := s.cfg.Outbox.Draw(s.cfg.Workspace, room, packer.Add)
-		if err != nil {
-			return 0, nil, fmt.Errorf("draw from the outbox: %w", err)
+		// While requests fail, what has failed is tried again rather than more
+		// taken from the outbox, where it could still merge. But when all of it
+		// has had its turn something new has one: it may be that only what is in
+		// hand fails.
+		var u *unit
+		var next time.Time
+		fresh := ailing && !s.blocked && s.retried >= len(s.again) && len(s.again) < maxInFlight
+		if !fresh {
+			u = s.retry(now)
 		}
-		items = s.withhold(items)
-		if len(items) == 0 {
-			if !next.IsZero() {
-				wait = max(next.Sub(now), time.Millisecond)
+		if u == nil {
+			if u, next, err = s.draw(now); err != nil {
+				return 0, nil, err
 			}
-			return wait, woken, nil
+			s.retried = 0
 		}
-		s.launch(ctx, now, &unit{items: items})
+		if u == nil && fresh {
+			u = s.retry(now)
+		}
+		if u == nil {
+			return s.idle(now, next), woken, nil
+		}
+		s.launch(ctx, now, u)
 	}
 	return 0, nil, nil
+}
+
+// draw takes as much from the outbox as one request holds; nil when nothing
+// may leave before next.
+func (s *Sink) draw(now time.Time) (u *unit, next time.Time, err error) {
+	packer := &customerio.Packer{}
+	items, next, err := s.cfg.Outbox.Draw(s.cfg.Workspace, s.pace.room(now, customerio.MaxItems), packer.Add)
+	if err != nil {
+		return nil, next, fmt.Errorf("draw from the outbox: %w", err)
+	}
+	if items = s.withhold(items); len(items) == 0 {
+		return nil, next, nil
+	}
+	return &unit{items: items}, next, nil
 }
 
 // withhold settles what must not be sent.
@@ -345,6 +356,7 @@ func (s *Sink) took(r result) {
 	s.flying--
 	now := time.Now()
 	u := r.unit
+	s.blocked = r.reply.Do == customerio.Stop
 	switch r.reply.Do {
 	case customerio.Settle:
 		s.good++
@@ -374,59 +386,6 @@ func (s *Sink) took(r result) {
 		s.stop(now, r)
 	default:
 		s.backoff(now, r)
-	}
-}
-
-// halve sends the two halves of a unit instead.
-func (s *Sink) halve(u *unit) {
-	half := len(u.items) / 2
-	for _, items := range [][]*state.Item{u.items[:half], u.items[half:]} {
-		s.again = append(s.again, &unit{items: items, single: len(items) == 1, bisecting: u.bisecting, since: u.since, good: s.good})
-	}
-}
-
-func (s *Sink) stop(now time.Time, r result) {
-	s.again = append(s.again, r.unit)
-	s.pace.silent = now.Add(probeEvery)
-	s.log.Error("workspace stopped", "error", r.reply.Reason, "again_in", probeEvery)
-	s.setState("blocked", r.reply.Reason)
-}
-
-const (
-	// failsToBisect is how often a request may be answered 5xx, while others
-	// succeed, before one of its operations is suspected.
-	failsToBisect = 3
-	// poisonAfter is how long a single operation may be answered so before it is
-	// parked.
-	poisonAfter = 24 * time.Hour
-)
-
-// backoff sends a unit again later, or in halves when it alone fails.
-func (s *Sink) backoff(now time.Time, r result) {
-	u := r.unit
-	s.pace.failed(now, r.reply.After)
-	s.log.Warn("request failed, it is sent again", "error", r.reply.Reason, "operations", len(u.items), "again_in", s.pace.silent.Sub(now).Round(time.Millisecond))
-	s.setState("waiting", r.reply.Reason)
-	if u.fails == 0 && u.since.IsZero() {
-		u.since, u.good = now, s.good
-	}
-	if !r.lost && r.code < 500 {
-		s.again = append(s.again, u)
-		return
-	}
-	u.fails++
-	healthy := s.good > u.good // others succeeded meanwhile
-	switch {
-	case len(u.items) > 1 && (healthy && u.fails >= failsToBisect || u.bisecting && healthy):
-		u.bisecting = true
-		s.halve(u)
-	case len(u.items) == 1 && healthy && now.Sub(u.since) >= poisonAfter:
-		s.settled <- []state.Settled{{Item: u.items[0], Verdict: customerio.Verdict{Kind: customerio.Rejected,
-			Reason: "Customer.io has failed on it for 24 hours: " + r.reply.Reason}}}
-	default:
-		// Behind what else waits to be sent again, so that one bad request does
-		// not keep the others from proving the workspace healthy.
-		s.again = append(s.again, u)
 	}
 }
 

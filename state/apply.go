@@ -312,7 +312,7 @@ func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, arrival bool, ask 
 	var same []attr // those that do not differ, carried along if all are
 	for i := range ask.Operation.Attributes {
 		a := &ask.Operation.Attributes[i]
-		n := tx.s.registry.attr(a.Name)
+		n := tx.attr(a.Name)
 		known, had := r.print(n)
 		differs := !had || known != fingerprint(a.Value)
 		switch {
@@ -386,13 +386,17 @@ func (tx *Tx) hold(ws uint8, t *thing, name customerio.Identifier) {
 		t.held = append(t.held, holding{name: name})
 		t.dirty = true
 	}
+	workspace := tx.s.registry.workspaces[ws]
+	tx.uses(ws, &workspace.held, name.Type)
 	rec := tx.name(nameKey(ws, name))
 	if slices.Contains(rec.things, t.key) {
 		return
 	}
 	others := slices.Clone(rec.things)
-	if own := thingKey(ws, customerio.Person, name); tx.exists(own) && !slices.Contains(others, own) {
-		others = append(others, own)
+	if workspace.named&(1<<name.Type) != 0 {
+		if own := thingKey(ws, customerio.Person, name); tx.exists(own) && !slices.Contains(others, own) {
+			others = append(others, own)
+		}
 	}
 	rec.things = append(rec.things, t.key)
 	rec.dirty = true

@@ -144,9 +144,11 @@ func (s *Store) describe(a *Aside, st *step) {
 	} else if st.address.Value == "" {
 		op.Person = thingID(a.entryKey)
 	}
+	s.mu.Lock()
 	for i := range st.parts {
 		op.Attributes = s.registry.appendAttributes(op.Attributes, st.parts[i].attrs)
 	}
+	s.mu.Unlock()
 	a.Payload = string(op.AppendJSON(nil))
 }
 

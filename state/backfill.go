@@ -31,14 +31,7 @@ type backfill struct {
 
 func (b *backfill) running() bool { return b.phase == backfillPending || b.phase == backfillReading }
 
-func (s *Store) backfillOf(m *mapping) *backfill {
-	b := s.backfill[m.number]
-	if b == nil {
-		b = &backfill{total: -1}
-		s.backfill[m.number] = b
-	}
-	return b
-}
+func (s *Store) backfillOf(m *mapping) *backfill { return s.backfill[m.number] }
 
 func (tx *Tx) storeBackfill(m *mapping, b *backfill) {
 	key := number16(kindBackfill, m.number)
@@ -69,6 +62,11 @@ func (s *Store) loadBackfills(r reader) error {
 		err = d.err
 		return err == nil
 	})
+	for _, m := range s.registry.mappings {
+		if s.backfill[m.number] == nil {
+			s.backfill[m.number] = &backfill{total: -1}
+		}
+	}
 	return err
 }
 
@@ -93,7 +91,7 @@ func (tx *Tx) startBackfills() error {
 func (s *Store) peopleComing(ws uint8) bool {
 	for _, m := range s.registry.inForce {
 		if m.ws == ws && m.def.Kind == customerio.Person && !m.def.UpdateOnly {
-			if b := s.backfill[m.number]; b != nil && b.first && b.running() {
+			if b := s.backfill[m.number]; b.first && b.running() {
 				return true
 			}
 		}
@@ -137,9 +135,6 @@ func (s *Store) Backfill(mapping int) Backfill {
 
 func (s *Store) progress(mapping int) Backfill {
 	b := s.backfill[s.registry.inForce[mapping].number]
-	if b == nil {
-		b = &backfill{total: -1}
-	}
 	return Backfill{Mapping: mapping, Running: b.running(), After: b.cursor, Rows: b.rows, Total: b.total}
 }
 
@@ -158,7 +153,9 @@ func (tx *Tx) Backfilled(mapping int, rows int, last []string, done bool) error 
 	if !b.running() {
 		return fmt.Errorf("a page of mapping %q came in, whose backfill is not running", m.name)
 	}
+	tx.s.mu.Lock() // the estimate may just be coming in
 	next := *b
+	tx.s.mu.Unlock()
 	next.phase = backfillReading
 	next.rows += uint64(rows)
 	if last != nil {

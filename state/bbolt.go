@@ -13,7 +13,8 @@ import (
 
 // boltEngine keeps the keys in one bucket of a bbolt file.
 type boltEngine struct {
-	db *bolt.DB
+	db       *bolt.DB
+	pageSize int64
 }
 
 var boltBucket = []byte("pgcio")
@@ -60,7 +61,7 @@ func openBolt(path string, readOnly bool) (*boltEngine, error) {
 			return nil, errors.Join(fmt.Errorf("prepare state file %s: %w", path, err), db.Close())
 		}
 	}
-	return &boltEngine{db: db}, nil
+	return &boltEngine{db: db, pageSize: int64(db.Info().PageSize)}, nil
 }
 
 func (e *boltEngine) view(fn func(reader) error) error {
@@ -97,7 +98,7 @@ func (e *boltEngine) size() (total, free int64) {
 	if err != nil {
 		return 0, 0
 	}
-	return total, int64(stats.FreePageN+stats.PendingPageN) * int64(e.db.Info().PageSize)
+	return total, int64(stats.FreePageN+stats.PendingPageN) * e.pageSize
 }
 
 func (e *boltEngine) close() error {

@@ -2,6 +2,7 @@ package state
 
 import (
 	"container/heap"
+	"encoding/binary"
 	"math"
 	"slices"
 	"time"
@@ -514,8 +515,14 @@ func (s *Store) publish(tx *Tx) {
 }
 
 // loadOutbox counts what waits.
-func (s *Store) loadOutbox(r reader) error {
-	var err error
+func (s *Store) loadOutbox(r reader) {
+	for _, w := range s.registry.workspaces {
+		s.waiting[w.number] = new(outbox)
+	}
+	r.scan([]byte{kindAside}, []byte{kindAside + 1}, func(k, _ []byte) bool {
+		s.registry.mappings[binary.BigEndian.Uint16(k[2:])].asides[status(k[1])]++
+		return true
+	})
 	r.scan([]byte{kindQueue}, []byte{kindQueue + 1}, func(k, _ []byte) bool {
 		s.outboxOf(k[1]).entries++
 		return true
@@ -527,7 +534,6 @@ func (s *Store) loadOutbox(r reader) error {
 	for _, b := range s.waiting {
 		b.bytes = b.entries * typicalStep
 	}
-	return err
 }
 
 // typicalStep stands for the weight of a step that is not looked at: after a

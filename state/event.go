@@ -174,7 +174,7 @@ func (tx *Tx) enter(m *mapping, e *event) {
 func (tx *Tx) attributes(attrs []customerio.Attribute) []attr {
 	out := make([]attr, len(attrs))
 	for i := range attrs {
-		out[i] = attr{tx.s.registry.attr(attrs[i].Name), attrs[i].Value}
+		out[i] = attr{tx.attr(attrs[i].Name), attrs[i].Value}
 	}
 	return out
 }

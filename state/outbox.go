@@ -15,14 +15,7 @@ type outbox struct {
 	ownerless int64
 }
 
-func (s *Store) outboxOf(ws uint8) *outbox {
-	b := s.waiting[ws]
-	if b == nil {
-		b = new(outbox)
-		s.waiting[ws] = b
-	}
-	return b
-}
+func (s *Store) outboxOf(ws uint8) *outbox { return s.waiting[ws] }
 
 // queue folds what a row asks of its thing into the step that waits there, or
 // makes it a step of its own.
@@ -300,15 +293,29 @@ func (tx *Tx) unlist(ws uint8, s *step) {
 		b := tx.s.outboxOf(ws)
 		tx.then(func() { b.ownerless-- })
 	default:
-		tx.delete(asideKey(s.status, s.parts[0].mapping, s.seq))
+		tx.unlistAside(s.status, s.parts[0].mapping, s.seq)
 	}
+}
+
+// listAside enters an entry in the list of what is set aside.
+func (tx *Tx) listAside(why status, mapping uint16, seq uint64, key string) {
+	tx.put(asideKey(why, mapping, seq), []byte(key))
+	m := tx.s.registry.mappings[mapping]
+	tx.then(func() { m.asides[why]++ })
+}
+
+// unlistAside takes it out again.
+func (tx *Tx) unlistAside(why status, mapping uint16, seq uint64) {
+	tx.delete(asideKey(why, mapping, seq))
+	m := tx.s.registry.mappings[mapping]
+	tx.then(func() { m.asides[why]-- })
 }
 
 // park sets a step aside with its reason. It has left the queue.
 func (tx *Tx) park(key string, s *step, why status, reason string) {
 	tx.moveBooks(s, s.status, why)
 	s.status, s.reason = why, reason
-	tx.put(asideKey(why, s.parts[0].mapping, s.seq), []byte(key))
+	tx.listAside(why, s.parts[0].mapping, s.seq, key)
 }
 
 // heldPrefix begins the reason of a step that is parked because another thing

@@ -13,14 +13,18 @@ const inlineRows = 4
 
 // attach lets a row hold a thing, with nothing known of what it asked before.
 func (tx *Tx) attach(m *mapping, key, thingName string) (*thing, *row) {
-	known := tx.exists(thingName)
 	t := tx.thing(thingName)
 	t.dirty = true
-	if !known {
-		// Others may hold this very identifier as an attribute.
-		for _, other := range tx.name(nameKey(m.ws, thingID(thingName))).things {
-			if other != thingName {
-				tx.link(t, tx.thing(other))
+	if t.fresh {
+		t.fresh = false
+		name := thingID(thingName)
+		tx.uses(m.ws, &tx.s.registry.workspaces[m.ws].named, name.Type)
+		if tx.s.registry.workspaces[m.ws].held&(1<<name.Type) != 0 {
+			// Others may hold this very identifier as an attribute.
+			for _, other := range tx.name(nameKey(m.ws, name)).things {
+				if other != thingName {
+					tx.link(t, tx.thing(other))
+				}
 			}
 		}
 	}
@@ -36,6 +40,15 @@ func (tx *Tx) attach(m *mapping, key, thingName string) (*thing, *row) {
 	tx.setPlace(p)
 	tx.put(rowOfKey(thingName, key), []byte{})
 	return t, p.body
+}
+
+// uses enters that a type of identifier is in use.
+func (tx *Tx) uses(ws uint8, set *uint64, t customerio.IdentifierType) {
+	if *set&(1<<t) == 0 {
+		// Too much is harmless, should the transaction fail.
+		*set |= 1 << t
+		tx.put(tx.s.registry.appendWorkspaces())
+	}
 }
 
 // detach takes a row off the thing it holds. The thing goes on having the

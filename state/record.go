@@ -33,6 +33,7 @@ type thing struct {
 	steps   []step
 
 	dirty bool
+	fresh bool // there is no record of it yet
 }
 
 // holding is an identifier, beside the one that names the thing, that

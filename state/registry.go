@@ -23,10 +23,11 @@ type Mapping struct {
 type mapping struct {
 	number     uint16
 	name       string
-	generation uint32   // fingerprints of an older one are void
-	books      Books    // as the transaction in hand has them
-	published  Books    // as of the last commit
-	def        *Mapping // nil: not in force
+	generation uint32           // fingerprints of an older one are void
+	books      Books            // as the transaction in hand has them
+	published  Books            // as of the last commit
+	asides     map[status]int64 // entries that are set aside
+	def        *Mapping         // nil: not in force
 	ws         uint8
 }
 
@@ -36,6 +37,11 @@ type workspace struct {
 	name        string
 	region      string
 	environment int64 // Customer.io's id of it; 0: never seen
+
+	// named and held tell by which types of identifier (1 << type) its things
+	// are named, and which they hold beside: what nobody ever used need not be
+	// looked for.
+	named, held uint64
 }
 
 // registry holds the names that records carry as numbers.
@@ -49,13 +55,17 @@ type registry struct {
 	newAttrs   int // attrs from here on are not stored yet
 }
 
-func (g *registry) attr(name string) uint32 {
+// attr gives an attribute's number, a new one if need be.
+func (tx *Tx) attr(name string) uint32 {
+	g := &tx.s.registry
 	if n, ok := g.attrNumber[name]; ok {
 		return n
 	}
 	n := uint32(len(g.attrs))
 	name = strings.Clone(name)
+	tx.s.mu.Lock() // Draw reads the names
 	g.attrs = append(g.attrs, name)
+	tx.s.mu.Unlock()
 	g.attrNumber[name] = n
 	return n
 }
@@ -82,7 +92,7 @@ func (g *registry) load(r reader, opts *Options) error {
 	}
 	g.newAttrs = len(g.attrs)
 	each(kindMapping, func(key string, d *decoder) {
-		m := &mapping{number: binary.BigEndian.Uint16([]byte(key[1:]))}
+		m := &mapping{number: binary.BigEndian.Uint16([]byte(key[1:])), asides: map[status]int64{}}
 		m.name = d.string()
 		m.ws = d.byte()
 		m.generation = uint32(d.uint())
@@ -98,8 +108,9 @@ func (g *registry) load(r reader, opts *Options) error {
 	}
 	if v := r.get(metaKey("workspaces")); v != nil {
 		d := open(string(metaKey("workspaces")), v)
-		for range d.count(3) {
+		for range d.count(5) {
 			w := &workspace{number: uint8(len(g.workspaces)), name: d.string(), region: d.string(), environment: d.int()}
+			w.named, w.held = d.uint(), d.uint()
 			g.workspaces = append(g.workspaces, w)
 		}
 		if d.err != nil {
@@ -134,7 +145,7 @@ func (g *registry) enter(opts *Options) error {
 			if len(g.mappings) == 1<<16 {
 				return fmt.Errorf("mapping %q: the state file knows 65,536 mappings, which is its limit", def.Name)
 			}
-			m = &mapping{number: uint16(len(g.mappings)), name: def.Name, generation: 1}
+			m = &mapping{number: uint16(len(g.mappings)), name: def.Name, generation: 1, asides: map[status]int64{}}
 			g.mappings = append(g.mappings, m)
 		} else if m.ws != ws {
 			return fmt.Errorf("mapping %q: it fed workspace %q before; give it a new name to feed %q", def.Name, g.workspaces[m.ws].name, g.wsInForce[def.Workspace].name)
@@ -181,6 +192,8 @@ func (g *registry) appendWorkspaces() (key, value []byte) {
 		v = appendBytes(v, w.name)
 		v = appendBytes(v, w.region)
 		v = binary.AppendVarint(v, w.environment)
+		v = binary.AppendUvarint(v, w.named)
+		v = binary.AppendUvarint(v, w.held)
 	}
 	return key, seal(v, 0, string(key))
 }

@@ -17,11 +17,13 @@ type Status struct {
 
 // MappingStatus is a mapping's part of a Status.
 type MappingStatus struct {
-	Name     string
-	Books    Books
-	InFlight uint64 // operations of Books.Waiting that are on their way
-	Backfill Backfill
-	Paused   bool
+	Name  string
+	Books Books
+	// Parked and Orphaned are entries, of which one may stand for many changes.
+	Parked, Orphaned int64
+	InFlight         uint64 // operations of Books.Waiting that are on their way
+	Backfill         Backfill
+	Paused           bool
 }
 
 // WorkspaceStatus is a workspace's part of a Status.
@@ -49,7 +51,7 @@ func (s *Store) Status() (Status, error) {
 		Mappings: make([]MappingStatus, len(s.registry.inForce)),
 	}
 	for i, m := range s.registry.inForce {
-		st.Mappings[i] = MappingStatus{Name: m.name, Books: m.published, Paused: m.def.Paused}
+		st.Mappings[i] = MappingStatus{Name: m.name, Books: m.published, Parked: m.asides[parked], Orphaned: m.asides[orphaned], Paused: m.def.Paused}
 	}
 	for _, b := range backfills {
 		st.Mappings[b.Mapping].Backfill = b

@@ -114,7 +114,8 @@ func (s *Store) load() error {
 		}
 		s.loadHeld(r)
 		s.loadSweeps(r)
-		return s.loadOutbox(r)
+		s.loadOutbox(r)
+		return nil
 	})
 	if err != nil || s.opts.ReadOnly {
 		return err

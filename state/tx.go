@@ -148,7 +148,8 @@ func (tx *Tx) thing(key string) *thing {
 		return t
 	}
 	tx.claim(key)
-	t := &thing{key: key}
+	t := &take(tx.mem, 1, func(m *scratch) *slab[thing] { return &m.things })[0]
+	t.key, t.fresh = key, true
 	if v := tx.load(key); v != nil {
 		decoded, err := decodeThing(key, v, tx.mem)
 		if err != nil {

@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"github.com/pgcio/pgcio/internal/customerio"
 	"github.com/pgcio/pgcio/internal/lsn"
@@ -39,6 +40,13 @@ type Waiting struct {
 
 // Seen tells whether a snapshot saw the newest change of the row.
 func (w *Waiting) Seen(visible func(uint64) bool) bool { return w.xid == 0 || visible(w.xid) }
+
+// Streamed tells whether a change of the stream left the row waiting, and not
+// a read.
+func (w *Waiting) Streamed() bool { return w.xid != 0 }
+
+// Time is the commit time of the row's newest change.
+func (w *Waiting) Time() time.Time { return time.UnixMicro(w.time) }
 
 // Commit is the commit LSN of the row's newest change.
 func (w *Waiting) Commit() lsn.LSN { return w.commit }
@@ -144,7 +152,10 @@ func (tx *Tx) askAgain(m *mapping, r *row) {
 		return
 	}
 	tx.waited = true
-	w := &Waiting{key: key, stored: tx.now.Unix(), xid: r.xid, commit: r.commit, time: tx.now.UnixMicro()}
+	w := &Waiting{key: key, stored: tx.now.Unix(), xid: r.xid, commit: r.commit, time: tx.now.UnixMicro(), changes: 1}
+	books := tx.book(m)
+	books.Received++
+	books.Waiting++
 	tx.then(func() { tx.s.held.count++ })
 	tx.writes[key] = w.encode()
 }
@@ -162,7 +173,7 @@ func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
 	w.bring(o)
 	w.changes, w.reason = changes, ask.Reason
 	tx.book(m).Parked += changes
-	tx.put(asideKey(parked, m.number, w.seq), []byte(key))
+	tx.listAside(parked, m.number, w.seq, key)
 	tx.writes[key] = w.encode()
 }
 
@@ -184,7 +195,7 @@ func (tx *Tx) dropWaiting(m *mapping, row []byte) (changes uint64) {
 	key = rowKey(kindUnmapped, m.number, row)
 	if w := tx.waitingRow(key); w != nil {
 		tx.writes[key] = nil
-		tx.delete(asideKey(parked, m.number, w.seq))
+		tx.unlistAside(parked, m.number, w.seq)
 		tx.then(func() { tx.s.held.unmapped-- })
 		books.Parked -= w.changes
 		changes += w.changes

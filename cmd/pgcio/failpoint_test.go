@@ -89,7 +89,6 @@ func limitFiles(text string) {
 	if err != nil {
 		panic(fmt.Sprintf("%s: %v", fileLimitEnv, err))
 	}
-	signal.Ignore(syscall.SIGXFSZ) // then a write past the limit is an error, EFBIG
 	limit := syscall.Rlimit{Cur: n, Max: n}
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		panic(err)

@@ -206,6 +206,13 @@ func (r *reads) answer(ctx context.Context, p *pump, batch *cdc.Batch) error {
 		r.release(page.Want.ID, readAgain)
 		return nil
 	}
+	ahead := string(kind) == "backfill" && !page.Done && page.Last != nil && !r.store.Crowded()
+	if ahead {
+		// The next page is read while this one is stored.
+		next := *page.Want
+		next.After = page.Last
+		r.source.Read(next)
+	}
 	p.mapper.Reset()
 	unseen := 0
 	err = p.store.Update(ctx, func(tx *state.Tx) error {
@@ -223,6 +230,9 @@ func (r *reads) answer(ctx context.Context, p *pump, batch *cdc.Batch) error {
 	r.mu.Lock()
 	delete(r.broken, i)
 	r.mu.Unlock()
+	if ahead {
+		return nil
+	}
 	rest := time.Duration(0)
 	if unseen > 0 {
 		rest = rereadAgain
@@ -277,6 +287,7 @@ func (r *reads) takeRereads(tx *state.Tx, p *pump, batch *cdc.Batch, i int) (uns
 		whole := under(change, waiting.Columns)
 		origin.Reread = waiting
 		origin.Commit = waiting.Commit()
+		r.asStreamed(&whole, &origin)
 		origin.Columns = func() []state.Column { return columnsOf(&whole) }
 		if ask = p.one(&whole, tx, i); ask != nil {
 			tx.Apply(ask)
@@ -313,9 +324,19 @@ func (r *reads) vanished(tx *state.Tx, p *pump, w *state.Waiting, i int, page *c
 	change = under(&change, w.Columns)
 	origin := state.Origin{Time: page.Time, Visible: page.Snapshot.Visible, Reread: w, Commit: w.Commit()}
 	origin.Columns = func() []state.Column { return columnsOf(&change) }
+	r.asStreamed(&change, &origin)
 	tx.From(&origin)
 	if ask := p.one(&change, tx, i); ask != nil {
 		tx.Apply(ask)
+	}
+}
+
+// asStreamed lets a row that waited since its change was streamed be mapped as
+// that change: it happened then.
+func (r *reads) asStreamed(c *cdc.Change, origin *state.Origin) {
+	if origin.Reread.Streamed() {
+		c.Kind = cdc.Insert
+		origin.Time = origin.Reread.Time()
 	}
 }
 

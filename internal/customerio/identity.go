@@ -35,7 +35,7 @@ func Identifying(attribute string) (IdentifierType, bool) {
 }
 
 // IdentifierOf reads an identifying attribute's JSON value, folded; false for
-// null and the empty string, which remove it.
+// null and the empty string, which remove it, and for an address of space alone.
 func IdentifierOf(t IdentifierType, value []byte) (Identifier, bool) {
 	text := string(value)
 	if strings.HasPrefix(text, `"`) {
@@ -45,5 +45,6 @@ func IdentifierOf(t IdentifierType, value []byte) (Identifier, bool) {
 	} else if text == "null" {
 		return Identifier{}, false
 	}
-	return Fold(Identifier{Type: t, Value: text}), text != ""
+	id := Fold(Identifier{Type: t, Value: text})
+	return id, id.Value != ""
 }

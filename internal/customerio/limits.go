@@ -1,7 +1,10 @@
 package customerio
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -12,15 +15,15 @@ const (
 	MaxItem       = 32_000  // one operation in it
 	MaxIdentifier = 150     // a person's id or email
 	MaxName       = 150     // an attribute's name
-	MaxValue      = 1_000   // an attribute's value; a nested one as serialised
-	MaxAttributes = 300     // attributes of one identify
+	MaxValue      = 1_000   // an attribute's value: a text as it is, anything else as serialised
+	MaxAttributes = 300     // attributes of one identify, `_update` among them
 	MaxEventName  = 100
 )
 
 // CheckIdentifier says why Customer.io would not take id, or "".
 func CheckIdentifier(id Identifier) string {
 	switch {
-	case id.Value == "":
+	case strings.TrimSpace(id.Value) == "":
 		return "the identifier is empty"
 	case len(id.Value) > MaxIdentifier:
 		return fmt.Sprintf("the identifier is %d bytes long; Customer.io takes %d (identifier limit)", len(id.Value), MaxIdentifier)
@@ -36,13 +39,29 @@ func CheckAttribute(name string, value []byte) string {
 	if reason := CheckAttributeName(name); reason != "" {
 		return reason
 	}
-	// A string's quotes are not part of the value that Customer.io measures,
-	// but they are of a nested value as serialised; counting them is never
-	// too lenient.
-	if n := len(value); n > MaxValue {
+	if len(value) <= MaxValue {
+		return ""
+	}
+	if n := valueSize(value); n > MaxValue {
 		return fmt.Sprintf("the value is %d bytes long; Customer.io takes %d (attribute value limit)", n, MaxValue)
 	}
 	return ""
+}
+
+// valueSize is the size of a JSON value as Customer.io measures it: neither the
+// quotes nor the escapes of a text are part of it.
+func valueSize(value []byte) int {
+	switch {
+	case len(value) < 2 || value[0] != '"':
+		return len(value)
+	case bytes.IndexByte(value, '\\') < 0:
+		return len(value) - len(`""`)
+	}
+	var text string
+	if err := json.Unmarshal(value, &text); err != nil {
+		return len(value)
+	}
+	return len(text)
 }
 
 // CheckAttributeName says why Customer.io would not take the name, or "".
@@ -59,7 +78,7 @@ func CheckAttributeName(name string) string {
 // CheckEventName says why Customer.io would not take the event's name, or "".
 func CheckEventName(name string) string {
 	switch {
-	case name == "":
+	case strings.TrimSpace(name) == "":
 		return "the event's name is empty"
 	case len(name) > MaxEventName:
 		return fmt.Sprintf("the event's name is %d bytes long; Customer.io takes %d (event name limit)", len(name), MaxEventName)
@@ -77,11 +96,19 @@ func (op *Operation) Check() string {
 		if reason := CheckEventName(op.Name); reason != "" {
 			return reason
 		}
-	} else if n := len(op.Attributes); n > MaxAttributes {
+	} else if n := op.count(); n > MaxAttributes {
 		return fmt.Sprintf("%d attributes; Customer.io takes %d in one identify (attribute count limit)", n, MaxAttributes)
 	}
 	if n := op.Size(); n > MaxItem {
 		return fmt.Sprintf("the operation is %d bytes long; Customer.io takes %d (item limit)", n, MaxItem)
 	}
 	return ""
+}
+
+// count is how many attributes an identify has as Customer.io counts them.
+func (op *Operation) count() int {
+	if op.UpdateOnly {
+		return len(op.Attributes) + 1
+	}
+	return len(op.Attributes)
 }

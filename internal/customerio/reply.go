@@ -62,7 +62,7 @@ func ReadReply(status int, header http.Header, body []byte, n int, now time.Time
 	case status == http.StatusMultiStatus:
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal(body, &object); err != nil {
-			return unsure("Customer.io answered 207 with a body that cannot be read"+said(body))
+			return unsure("Customer.io answered 207 with a body that cannot be read" + said(body))
 		}
 		return multi(object, n)
 	case status == http.StatusBadRequest, status == http.StatusUnprocessableEntity, status == http.StatusRequestEntityTooLarge:

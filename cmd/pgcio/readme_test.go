@@ -1,0 +1,506 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgcio/pgcio/internal/pgtest"
+	"github.com/pgcio/pgcio/internal/simulator"
+)
+
+// What the documentation shows is true as far as a machine can tell: commands
+// and flags exist, configurations load, links lead somewhere, and the quick
+// start of the README is run as it stands there.
+
+const (
+	readme    = "../../README.md"
+	operating = "../../docs/OPERATING.md"
+)
+
+// fence is a fenced block of a Markdown file.
+type fence struct {
+	place    string // file:line
+	section  string // the heading above it
+	language string
+	text     string
+}
+
+// documents are the Markdown files of the repository.
+func documents(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, files...)
+	}
+	if !slices.Contains(all, readme) || !slices.Contains(all, operating) {
+		t.Fatalf("only found %v", all)
+	}
+	return all
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func fencesOf(t *testing.T, file string) []fence {
+	t.Helper()
+	var all []fence
+	var open *fence
+	section := ""
+	for i, line := range strings.Split(read(t, file), "\n") {
+		switch {
+		case open != nil && line == "```":
+			all, open = append(all, *open), nil
+		case open != nil:
+			open.text += line + "\n"
+		case strings.HasPrefix(line, "```"):
+			open = &fence{place: fmt.Sprintf("%s:%d", filepath.Base(file), i+1), section: section, language: line[len("```"):]}
+		case strings.HasPrefix(line, "#"):
+			section = strings.TrimLeft(line, "# ")
+		}
+	}
+	if open != nil {
+		t.Fatalf("%s: a block that does not end", open.place)
+	}
+	return all
+}
+
+func fencesIn(t *testing.T, language string) (all []fence) {
+	t.Helper()
+	for _, file := range documents(t) {
+		for _, f := range fencesOf(t, file) {
+			if f.language == language {
+				all = append(all, f)
+			}
+		}
+	}
+	return all
+}
+
+// words of a shell line: quotes group, nothing else is special.
+func words(line string) (all []string) {
+	var word strings.Builder
+	quote, some := rune(0), false
+	end := func() {
+		if some {
+			all = append(all, word.String())
+		}
+		word.Reset()
+		some = false
+	}
+	for _, c := range line {
+		switch {
+		case c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote, some = c, true
+		case quote == 0 && c == ' ':
+			end()
+		default:
+			word.WriteRune(c)
+			some = true
+		}
+	}
+	end()
+	return all
+}
+
+// commandLines are the commands of a block, without comments, redirections and
+// whom they are run as.
+func commandLines(text string) (all [][]string) {
+	text = strings.ReplaceAll(text, "\\\n", " ")
+	for _, line := range strings.Split(text, "\n") {
+		w := words(line)
+		if i := slices.IndexFunc(w, func(s string) bool { return strings.HasPrefix(s, "#") }); i >= 0 {
+			w = w[:i]
+		}
+		if len(w) > 0 && w[0] == "sudo" {
+			if w = w[1:]; len(w) > 2 && w[0] == "-u" {
+				w = w[2:]
+			}
+		}
+		if len(w) > 0 {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// without cuts a redirection off, and says where it leads.
+func without(w []string) (command []string, into string) {
+	if i := slices.Index(w, ">"); i >= 0 && i+1 < len(w) {
+		return w[:i], w[i+1]
+	}
+	return w, ""
+}
+
+// understood tells why pgcio would not take a command line.
+func understood(args []string) error {
+	root := (&app{console: console{getenv: environment(nil)}}).command()
+	cmd, rest, err := root.Find(args)
+	switch {
+	case err != nil:
+		return err
+	case cmd == root:
+		return fmt.Errorf("names no command")
+	case cmd.GroupID == unbuiltGroup:
+		return fmt.Errorf("is not built yet")
+	}
+	if err := cmd.ParseFlags(rest); err != nil {
+		return err
+	}
+	return cmd.ValidateArgs(cmd.Flags().Args())
+}
+
+func TestDocumentedCommands(t *testing.T) {
+	makefile := read(t, "../../Makefile")
+	seen := 0
+	for _, f := range fencesIn(t, "sh") {
+		for _, w := range commandLines(f.text) {
+			w, _ = without(w)
+			seen++
+			switch w[0] {
+			case "pgcio":
+				if err := understood(w[1:]); err != nil {
+					t.Errorf("%s: %q: %v", f.place, strings.Join(w, " "), err)
+				}
+			case "make":
+				if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(w[1]) + `:.*## `).MatchString(makefile) {
+					t.Errorf("%s: make has no target %s", f.place, w[1])
+				}
+				for _, set := range w[2:] {
+					name, _, ok := strings.Cut(set, "=")
+					if !ok || !strings.Contains(makefile, "$("+name+")") {
+						t.Errorf("%s: make %s does not read %s", f.place, w[1], set)
+					}
+				}
+			case "export", "psql", "curl", "systemctl", "mv", "cp", "git", "PGCIO_SEED=1", "go":
+			default:
+				t.Errorf("%s: %q is a command that nobody checks", f.place, w[0])
+			}
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d commands were found", seen)
+	}
+}
+
+// A command named in a sentence exists, too.
+func TestMentionedCommands(t *testing.T) {
+	for _, file := range documents(t) {
+		for _, m := range regexp.MustCompile("`pgcio ([a-z][^`]*)`").FindAllStringSubmatch(read(t, file), -1) {
+			if err := understood(words(m[1])); err != nil && !strings.Contains(err.Error(), "arg(s)") {
+				t.Errorf("%s: `pgcio %s`: %v", filepath.Base(file), m[1], err)
+			}
+		}
+	}
+}
+
+// What is shown of a configuration loads; what a piece lacks is added.
+func TestDocumentedConfigurations(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"site_id", "track_api_key", "app_api_key", "postgres_url"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	getenv := environment(map[string]string{
+		"PGCIO_POSTGRES_URL": "postgres://pgcio@/app", "CIO_SITE_ID": "site", "CIO_TRACK_API_KEY": "key", "CIO_APP_API_KEY": "app",
+		"CREDENTIALS_DIRECTORY": dir,
+	})
+	blocks := fencesIn(t, "toml")
+	for _, f := range blocks {
+		text := f.text
+		if !strings.Contains(text, "[[mapping]]") {
+			text += "[[mapping]]\nname = \"any\"\ntable = \"public.users\"\nobject = \"person\"\nbehavior = \"update_or_create\"\nperson = { id = \"id\" }\n"
+		}
+		if !strings.Contains(text, "[workspace.") {
+			text = "[workspace.main]\nsite_id = \"s\"\ntrack_api_key = \"t\"\n" + text
+		}
+		if _, err := parseConfig(f.place, []byte(text), getenv); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+	if len(blocks) < 4 {
+		t.Errorf("only %d configurations were found", len(blocks))
+	}
+}
+
+// The README says what is not built yet: all of it, and nothing that is.
+func TestReadmeSaysWhatIsNotBuilt(t *testing.T) {
+	text := read(t, readme)
+	list := func(label string) (names []string) {
+		line := regexp.MustCompile(`(?m)^- ` + label + `: (.*)$`).FindString(text)
+		for _, m := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(line, -1) {
+			names = append(names, m[1])
+		}
+		if names == nil {
+			t.Errorf("the README does not list %s", label)
+		}
+		return names
+	}
+	var commands []string
+	for _, c := range unbuiltCommands {
+		name, _, _ := strings.Cut(c.use, " ")
+		commands = append(commands, name)
+	}
+	if got := list("Commands"); !slices.Equal(got, commands) {
+		t.Errorf("the README lists the commands %v, not built are %v", got, commands)
+	}
+	for _, object := range list("Objects") {
+		_, err := parseConfig("pgcio.toml", []byte(strings.Replace(minimal, `"person"`, `"`+object+`"`, 1)), environment(nil))
+		if err == nil || !strings.Contains(err.Error(), `object "`+object+`" is not built yet`) {
+			t.Errorf("the README says that %s is not built: %v", object, err)
+		}
+	}
+}
+
+func TestDocumentedLinks(t *testing.T) {
+	for _, file := range documents(t) {
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(read(t, file), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil {
+				t.Errorf("%s: a link to %s: %v", filepath.Base(file), m[1], err)
+			}
+			if m[2] != "" && !slices.ContainsFunc(strings.Split(read(t, filepath.Join(filepath.Dir(file), m[1])), "\n"), func(line string) bool {
+				return strings.HasPrefix(line, "#") && "#"+anchor(line) == m[2]
+			}) {
+				t.Errorf("%s: %s has no heading %s", filepath.Base(file), m[1], m[2])
+			}
+		}
+	}
+}
+
+// anchor is the name by which a heading is linked to.
+func anchor(heading string) string {
+	heading = strings.ToLower(strings.TrimLeft(heading, "# "))
+	return strings.ReplaceAll(regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(heading, ""), " ", "-")
+}
+
+// The alarms that the documentation names are those that the code raises.
+func TestDocumentedAlarms(t *testing.T) {
+	var documented []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section(t, operating, "Alarms"), -1) {
+		documented = append(documented, m[1])
+	}
+	var raised []string
+	for file, pattern := range map[string]string{
+		"../../cdc/status.go": `(?m)^\tAlarm\w+ += "(\w+)"`,
+		"view.go":             `(?:raise\(\w*out, |Alarm\{Name: )"(\w+)"`,
+		"offline.go":          `Alarm\{\{Name: "(\w+)"`,
+	} {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(read(t, file), -1) {
+			raised = append(raised, m[1])
+		}
+	}
+	slices.Sort(documented)
+	slices.Sort(raised)
+	if !slices.Equal(documented, raised) {
+		t.Errorf("documented are the alarms %v, raised are %v", documented, raised)
+	}
+}
+
+// section is the text under a heading, up to the next.
+func section(t *testing.T, file, heading string) string {
+	t.Helper()
+	var b strings.Builder
+	in := false
+	for _, line := range strings.Split(read(t, file), "\n") {
+		if strings.HasPrefix(line, "#") {
+			in = strings.TrimLeft(line, "# ") == heading
+		} else if in {
+			b.WriteString(line + "\n")
+		}
+	}
+	if b.Len() == 0 {
+		t.Fatalf("%s has no section %s", filepath.Base(file), heading)
+	}
+	return b.String()
+}
+
+// quickStart runs the commands of the README's section of that name, as the
+// user who reads it.
+type quickStart struct {
+	t       *testing.T
+	admin   *pgtest.DB
+	env     map[string]string
+	address string // of the status server
+	done    map[string]bool
+	metrics string
+
+	ended chan int // the daemon's status
+	log   *bytes.Buffer
+}
+
+func TestQuickStart(t *testing.T) {
+	blocks := fencesOf(t, readme)
+	sim, ws, err := newSimulator(simulator.DefaultSettings(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	server := httptest.NewServer(sim)
+	t.Cleanup(server.Close)
+
+	q := &quickStart{t: t, admin: pgtest.New(t).DB(), done: map[string]bool{}, ended: make(chan int, 1)}
+	documented := section(t, operating, "What to monitor")
+	role, err := url.Parse(q.admin.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	role.User = url.UserPassword("pgcio", "secret")
+	q.env = map[string]string{
+		"PGCIO_POSTGRES_URL": role.String(), "CIO_SITE_ID": ws.SiteID, "CIO_TRACK_API_KEY": ws.TrackKey, "CIO_APP_API_KEY": ws.AppKey,
+	}
+	if q.address, err = freeAddress(); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	for _, f := range blocks {
+		if f.section != "Quick start" {
+			continue
+		}
+		switch f.language {
+		case "sql":
+			q.admin.Exec(t, f.text)
+			q.admin.Exec(t, `INSERT INTO users (id, email, first_name, plan) VALUES (1, 'ada@example.com', 'Ada', 'pro')`)
+		case "toml":
+			text := strings.Replace(f.text, "[workspace.main]\n", fmt.Sprintf("[http]\nlisten = %q\n[workspace.main]\ntrack_url = %q\napp_url = %q\n",
+				q.address, server.URL, server.URL), 1)
+			if err := os.WriteFile("pgcio.toml", []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		case "sh":
+			for _, w := range commandLines(f.text) {
+				q.step(ctx, f.place, w)
+			}
+		}
+	}
+	stop()
+	if status := <-q.ended; status != 0 {
+		t.Errorf("pgcio run ended with status %d: %s", status, q.log)
+	}
+	for _, what := range []string{"setup.sql", "check", "setup", "run", "status"} {
+		if !q.done[what] {
+			t.Errorf("the quick start has no %s", what)
+		}
+	}
+	if err := sim.Settle(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	dump := string(sim.Dump(simulator.DumpOptions{}))
+	for _, want := range []string{`"full_name": "Ada"`, `"name": "order_placed"`} {
+		if !strings.Contains(dump, want) {
+			t.Errorf("Customer.io does not hold %s: %s", want, dump)
+		}
+	}
+	q.compareMetrics(documented)
+}
+
+func (q *quickStart) step(ctx context.Context, place string, w []string) {
+	t := q.t
+	w, into := without(w)
+	switch w[0] {
+	case "make":
+	case "export":
+		for _, set := range w[1:] {
+			if name, _, _ := strings.Cut(set, "="); q.env[name] == "" {
+				t.Errorf("%s: %s is exported, and nothing reads it", place, name)
+			}
+		}
+	case "psql":
+		sql := w[len(w)-1]
+		if w[len(w)-2] == "-f" {
+			sql = read(t, sql)
+			q.done["setup.sql"] = true
+		}
+		q.admin.Exec(t, sql)
+	case "curl":
+		body, err := fetch(ctx, strings.Replace(w[len(w)-1], "127.0.0.1:7464", q.address, 1))
+		if err != nil {
+			t.Fatalf("%s: %v", place, err)
+		}
+		q.metrics += string(body)
+	case "pgcio":
+		q.done[w[1]] = true
+		if w[1] == "run" {
+			q.run(ctx, w[1:])
+			return
+		}
+		var out, complaints bytes.Buffer
+		if status := execute(ctx, w[1:], console{stdout: &out, stderr: &complaints, getenv: environment(q.env)}); status != 0 {
+			t.Fatalf("%s: %q ended with status %d:\n%s%s", place, strings.Join(w, " "), status, out.String(), complaints.String())
+		}
+		if into != "" {
+			if err := os.WriteFile(into, out.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	default:
+		t.Errorf("%s: %q is not run by anything", place, w[0])
+	}
+}
+
+// run starts the daemon, lets the application write, and waits for that to
+// arrive.
+func (q *quickStart) run(ctx context.Context, args []string) {
+	q.log = new(bytes.Buffer)
+	go func() {
+		q.ended <- execute(ctx, args, console{stdout: q.log, stderr: q.log, getenv: environment(q.env)})
+	}()
+	q.admin.Exec(q.t, `INSERT INTO orders VALUES (1, 1, 10.5, '["tea"]', now())`)
+	deadline := time.Now().Add(patience)
+	for ; ; time.Sleep(20 * time.Millisecond) {
+		s, body, err := currentStatus(ctx, q.address)
+		if err == nil && s.CaughtUp && s.Mappings[0].Changes.Delivered == 1 && s.Mappings[1].Changes.Delivered == 1 {
+			return
+		}
+		select {
+		case status := <-q.ended:
+			q.t.Fatalf("pgcio run ended with status %d: %s", status, q.log)
+		default:
+		}
+		if time.Now().After(deadline) {
+			q.t.Fatalf("not caught up: %v %s", err, body)
+		}
+	}
+}
+
+// compareMetrics compares the metrics that are documented with those there are.
+func (q *quickStart) compareMetrics(documented string) {
+	names := func(pattern, text string) []string {
+		var all []string
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			all = append(all, m[1])
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	there := names(`(?m)^# TYPE (pgcio_\w+) `, q.metrics)
+	there = append(there, "pgcio_slot_safe_bytes") // there is none where nothing bounds the slot
+	slices.Sort(there)
+	told := names("`(pgcio_\\w+)", documented)
+	if !slices.Equal(told, slices.Compact(there)) {
+		q.t.Errorf("documented are the metrics\n%v, there are\n%v", told, there)
+	}
+}
