@@ -20,6 +20,8 @@ type Source struct {
 	// Generation rises with every new history: positions and xids of an older
 	// one are older than anything (M7).
 	Generation uint32
+	// Gap is what the last run found to be lost, in words; "": nothing.
+	Gap string
 }
 
 // Known tells whether the state belongs to a source.
@@ -32,7 +34,8 @@ func (s *Source) append(dst []byte) []byte {
 	dst = appendBytes(dst, s.Database)
 	dst = appendBytes(dst, s.Slot)
 	dst = appendBytes(dst, s.Publication)
-	return binary.AppendUvarint(dst, uint64(s.Generation))
+	dst = binary.AppendUvarint(dst, uint64(s.Generation))
+	return appendBytes(dst, s.Gap)
 }
 
 func (s *Source) decode(d *decoder) {
@@ -43,6 +46,7 @@ func (s *Source) decode(d *decoder) {
 	s.Slot = d.string()
 	s.Publication = d.string()
 	s.Generation = uint32(d.uint())
+	s.Gap = d.string()
 }
 
 // Source returns the source that the state belongs to.
@@ -64,6 +68,17 @@ func (s *Store) Intend(ctx context.Context) error {
 func (s *Store) SetSource(ctx context.Context, src Source, at lsn.LSN) error {
 	src.Intent = false
 	return s.setSource(ctx, src, at)
+}
+
+// RecordGap stores what was found to be lost, for those who ask after the
+// daemon has ended.
+func (s *Store) RecordGap(ctx context.Context, gap string) error {
+	src := s.Source()
+	if src.Gap == gap {
+		return nil
+	}
+	src.Gap = gap
+	return s.setSource(ctx, src, 0)
 }
 
 func (s *Store) setSource(ctx context.Context, src Source, at lsn.LSN) error {

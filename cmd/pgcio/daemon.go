@@ -49,6 +49,9 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 		return fmt.Errorf("opening the state: %w", err)
 	}
 	end.then("state", store.Close)
+	if err := recordLoss(ctx, store, nil); err != nil {
+		return err
+	}
 
 	// Whoever looks sees the start too, and why it takes long.
 	recorder := status.NewRecorder()
@@ -77,10 +80,12 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 	source.Fail = opts.fail
 	from, mapper, tables, err := a.connect(ctx, cfg, source, store, view, log)
 	if err != nil {
-		return err
+		return recordLoss(ctx, store, err)
 	}
 	stream := cdc.New(source)
-	loop.start("stream", func(ctx context.Context) error { return stream.Run(ctx, from) })
+	loop.start("stream", func(ctx context.Context) error {
+		return recordLoss(ctx, store, stream.Run(ctx, from))
+	})
 
 	reads := newReads(stream, store, mapper.Mappings(), tables, log)
 	reads.beat = alive.loop("the reading of tables").round
@@ -93,6 +98,18 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 
 	<-ctx.Done()
 	return context.Cause(ctx)
+}
+
+// recordLoss keeps in the state what was found to be lost: `pgcio status` tells
+// of it when no daemon runs any more. nil: nothing was lost, this time.
+func recordLoss(ctx context.Context, store *state.Store, err error) error {
+	switch {
+	case err == nil:
+		return store.RecordGap(ctx, "")
+	case lost(err):
+		return errors.Join(err, store.RecordGap(context.WithoutCancel(ctx), err.Error()))
+	}
+	return err
 }
 
 // connect finds out what the database has, and where to go on from, trying

@@ -26,6 +26,9 @@ func offlineDesk(ctx context.Context, cfg *config) (d *desk, done func() error, 
 	v := newView(cfg, store)
 	snapshot := func() status.Snapshot {
 		s := v.snapshot()
+		if gap := store.Source().Gap; gap != "" {
+			s.Alarms = append([]status.Alarm{{Name: "gap", Since: time.Now(), Detail: gap}}, s.Alarms...)
+		}
 		s.Alarms = append([]status.Alarm{{Name: "not_running", Since: time.Now(), Detail: "no daemon is running; this is what the state file says"}}, s.Alarms...)
 		return s
 	}

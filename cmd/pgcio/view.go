@@ -156,7 +156,7 @@ func (v *view) mappings(out *status.Snapshot, st state.Status, troubles map[int]
 			Name: m.Name, State: status.MappingLive, Changes: c, OperationsSent: int64(b.Sent),
 			Backfill:      status.Backfill{Rows: int64(m.Backfill.Rows), Total: max(m.Backfill.Total, int64(m.Backfill.Rows))},
 			Operations:    map[string]int64{v.action(i): int64(b.Sent)},
-			ParkedEntries: c.Parked, OrphanedEntries: c.Orphaned, HeldEntries: c.Held,
+			ParkedEntries: m.Parked, OrphanedEntries: m.Orphaned,
 		}
 		switch {
 		case troubles[i] != "":
