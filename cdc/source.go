@@ -247,7 +247,9 @@ func (s *Source) session(ctx context.Context) (streamed bool, err error) {
 	defer s.conn.Store(nil)
 	watch.guard(w, s.wake)
 	s.connected()
-	err = newStream(s, w, facts).run(ctx)
+	t := newStream(s, w, facts)
+	t.gone = watch.gone
+	err = t.run(ctx)
 	if gone := watch.gone(); gone != nil && ctx.Err() == nil {
 		return true, gone
 	}

@@ -16,9 +16,10 @@ import (
 // stream reads one replication connection, and writes to it: one goroutine does
 // both, so that nothing is acknowledged but what it knows.
 type stream struct {
-	s *Source
-	w *wire
-	d *decoder
+	s    *Source
+	w    *wire
+	d    *decoder
+	gone func() error // why the sentinel ended: a full batch keeps us from reading it
 
 	batch *Batch
 	first time.Time // when the batch's first change came
@@ -87,7 +88,7 @@ func newStream(s *Source, w *wire, f facts) *stream {
 	t.Stop()
 	return &stream{
 		s: s, w: w, d: newDecoder(catalog, s.cfg.Tables, s.handed, f.xid), batch: s.batch(), interval: f.statusInterval,
-		received: s.handed.through, lastHeard: now, progressed: now, timer: t, storedThen: lsn.LSN(s.stored.Load()),
+		gone: func() error { return nil }, received: s.handed.through, lastHeard: now, progressed: now, timer: t, storedThen: lsn.LSN(s.stored.Load()),
 	}
 }
 
@@ -104,6 +105,9 @@ func (t *stream) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			t.farewell()
 			return ctx.Err()
+		}
+		if err := t.gone(); err != nil {
+			return err
 		}
 		full := t.full()
 		// A walsender sends every message by itself, so this turns for each: what

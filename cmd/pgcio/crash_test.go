@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/pgcio/pgcio/internal/pgtest"
+	"github.com/pgcio/pgcio/internal/status"
 )
 
 // passages are a daemon's named points, and at which passage of each it is killed.
@@ -26,19 +29,22 @@ var (
 		{"after-commit", []int{1, 2, 3}},
 	}
 	killsOfStream = passages{
-		{"before-commit", []int{1, 2, 3, 5, 9}},
-		{"after-commit", []int{1, 2, 3, 5, 9}},
-		{"after-receive", []int{1, 2, 8}},
-		{"before-hand", []int{1, 2, 5}},
-		{"after-hand", []int{1, 2, 5}},
-		{"before-request", []int{1, 2, 4}},
-		{"after-request", []int{1, 2, 4}},
-		{"before-settle", []int{1, 2, 4}},
-		{"after-settle", []int{1, 2, 4}},
-		{"before-status", []int{1, 2, 3}},
-		{"after-status", []int{1, 2, 3}},
+		{"before-commit", nth(1, 2, 3, 5, 9)},
+		{"after-commit", nth(1, 2, 3, 5, 9)},
+		{"after-receive", nth(1, 8)},
+		{"before-hand", nth(1, 2, 5)},
+		{"after-hand", nth(1, 2, 5)},
+		{"before-request", nth(1, 3)},
+		{"after-request", nth(1, 2, 4)},
+		{"before-settle", nth(1, 2, 4)},
+		{"after-settle", nth(1, 2, 4)},
+		{"before-status", nth(1, 2)},
+		{"after-status", nth(1, 2)},
 	}
 )
+
+// nth is the first two of some passages, and all where there is time.
+func nth(all ...int) []int { return all[:size(2, len(all))] }
 
 // at starts daemons that are killed there, one after the other.
 func (ps passages) at(r *rig, meanwhile func(*process)) {
@@ -74,4 +80,127 @@ func TestKilledBetweenEveryTwoSteps(t *testing.T) {
 	s := r.start().caughtUp()
 	r.judge(s, false)
 	t.Logf("%d users, %d orders; the books: %+v", w.users, w.orders, s.Mappings)
+}
+
+// flatSchema has what Customer.io must hold, and how many changes there are, as
+// views: for tables that are only inserted into and updated, all rows at once.
+const flatSchema = `
+CREATE TABLE users (id bigint PRIMARY KEY, email text, plan text, n int NOT NULL, hidden bool NOT NULL DEFAULT false);
+CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint NOT NULL, total int NOT NULL, placed_at timestamptz NOT NULL DEFAULT now());
+CREATE VIEW want_people AS SELECT id, email, plan, n FROM users;
+CREATE VIEW want_events AS SELECT id, user_id, total FROM orders;
+CREATE VIEW changed AS SELECT 'people' AS mapping, coalesce(sum(n), 0)::bigint AS n FROM users UNION ALL SELECT 'orders', count(*) FROM orders;
+`
+
+// kill -9 inside one large transaction, again and again: what was stored of it
+// is not stored again, and nothing of it leaves before all of it is there.
+func TestKilledInsideALargeTransaction(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t).DB()
+	db.Exec(t, flatSchema)
+	r := newRig(t, db, tradeMappings)
+	d := r.start()
+	d.caughtUp()
+	d.kill()
+	rows := size(100_000, 1_000_000)
+	db.Exec(t, fmt.Sprintf(`INSERT INTO users SELECT i, NULL, 'free', 1 FROM generate_series(1, %[1]d) i;
+		INSERT INTO orders SELECT i, i, i %% 100 FROM generate_series(1, %[1]d, 10) i;`, rows))
+	total := int64(rows + (rows+9)/10)
+	var before int64
+	inside := 0
+	for i := range size(2, 20) {
+		point := []string{"after-hand:2", "after-hand:2", "before-commit:5", "after-commit:4", "after-hand:3"}[i%5]
+		d := r.start(failpointEnv + "=" + point)
+		if got := d.wait(slowly); got != -int(syscall.SIGKILL) {
+			t.Fatalf("at %s the daemon ended with %d", point, got)
+		}
+		s, _ := r.offline()
+		now := received(s)
+		if now < before || now > total {
+			t.Fatalf("after %s %d of %d changes are stored, before %d were", point, now, total, before)
+		}
+		t.Logf("killed at %s: %d of %d changes are stored", point, now, total)
+		if now == total {
+			break
+		}
+		if now > before {
+			inside++
+		}
+		before = now
+		if sent := r.sim.State("").Counters.Operations; sent > 0 {
+			t.Fatalf("%d operations have left while %d of %d changes are stored", sent, now, total)
+		}
+	}
+	if inside < 2 {
+		t.Errorf("only %d kills were inside the transaction", inside)
+	}
+	began := time.Now()
+	r.judge(r.start().caughtUp(), false)
+	t.Logf("the rest took %s", time.Since(began).Round(time.Millisecond))
+}
+
+// kill -9 at random points of a backfill while the application writes: it goes
+// on from where it was, and in the end Customer.io holds what the tables hold.
+func TestKilledDuringABackfill(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t).DB()
+	db.Exec(t, tradeSchema)
+	w := newTrade(t, db, 2)
+	users, orders := size(40_000, 150_000), size(20_000, 100_000)
+	// Without the triggers, which count changes of the stream.
+	ctx := context.Background()
+	fill := "SET session_replication_role = replica;" + w.insertUsers(users) + w.insertOrders(orders) + `
+		INSERT INTO want_people SELECT id, email, plan, n FROM users WHERE NOT hidden;
+		INSERT INTO want_events SELECT id, user_id, total, '3' FROM orders;
+		RESET session_replication_role;`
+	if err := w.session.Exec(ctx, fill); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, db, tradeMappings)
+	seed := uint64(time.Now().UnixNano())
+	rng := rand.New(rand.NewPCG(seed, 0))
+	var before int64
+	amid := 0
+	for range size(6, 30) {
+		k := killsOfBackfill[rng.IntN(len(killsOfBackfill))]
+		n := 1 + rng.IntN(k.upTo)
+		d := r.start(fmt.Sprintf("%s=%s:%d", failpointEnv, k.point, n))
+		w.until(t, d.end, 5*time.Millisecond)
+		if got := d.wait(slowly); got != -int(syscall.SIGKILL) {
+			t.Fatalf("seed %d: at %s:%d the daemon ended with %d", seed, k.point, n, got)
+		}
+		s, ok := r.offline()
+		if !ok {
+			continue
+		}
+		var read int64
+		running := false
+		for _, m := range s.Mappings {
+			read += m.Backfill.Rows
+			running = running || m.State == status.MappingBackfilling
+		}
+		t.Logf("killed at %s:%d with %d rows read", k.point, n, read)
+		if read < before {
+			t.Errorf("seed %d: the backfill went back from %d rows to %d", seed, before, read)
+		}
+		before = read
+		if running {
+			amid++
+		}
+	}
+	if amid < 3 {
+		t.Errorf("seed %d: the backfill was under way at %d of the kills only", seed, amid)
+	}
+	s := r.start().caughtUp()
+	r.judge(s, true)
+	t.Logf("seed %d; the books: %+v", seed, s.Mappings)
+}
+
+// killsOfBackfill are the points of a backfill, and the last passage of each at
+// which a random kill is.
+var killsOfBackfill = []struct {
+	point string
+	upTo  int
+}{
+	{"page-read", 2}, {"page-read", 3}, {"before-commit", 12}, {"after-commit", 12}, {"after-hand", 6}, {"after-request", 8}, {"before-settle", 6}, {"after-settle", 6},
 }
