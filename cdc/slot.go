@@ -118,6 +118,10 @@ func createSlot(ctx context.Context, cfg Config) (Identity, lsn.LSN, error) {
 	} else if slot.Exists {
 		return id, 0, fmt.Errorf("creating replication slot %s: %w", cfg.Slot, ErrSlotExists)
 	}
+	// It waits by locks on those transactions, and blocks nobody meanwhile.
+	if _, err := s.query(ctx, "SET lock_timeout = 0"); err != nil {
+		return id, 0, fmt.Errorf("creating replication slot %s: %w", cfg.Slot, err)
+	}
 	watching, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {

@@ -234,11 +234,10 @@ func (tx *Tx) remap(a *Aside) {
 		return
 	}
 	changes := tx.dropWaiting(m, []byte(row))
-	tx.waited = true
 	w.key = rowKey(kindHeld, mapping, []byte(row))
 	w.changes, w.hold, w.reason, w.seq = changes, true, "", 0
 	tx.book(m).Waiting += changes
-	tx.then(func() { tx.s.held.count++ })
+	tx.tally.rereads++
 	tx.writes[w.key] = w.encode()
 }
 

@@ -175,19 +175,12 @@ func (tx *Tx) Backfilled(mapping int, rows int, last []string, done bool) error 
 func (s *Store) Full() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.opts.MaxSize > 0 && s.weight() >= s.opts.MaxSize
+	return s.opts.MaxSize > 0 && s.tally.weight() >= s.opts.MaxSize
 }
 
 // Crowded tells whether backfills should pause: at 80 % of Options.MaxSize.
 func (s *Store) Crowded() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.opts.MaxSize > 0 && s.weight() >= s.opts.MaxSize/5*4
-}
-
-func (s *Store) weight() (n int64) {
-	for _, b := range s.waiting {
-		n += b.bytes
-	}
-	return n
+	return s.opts.MaxSize > 0 && s.tally.weight() >= s.opts.MaxSize/5*4
 }

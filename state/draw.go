@@ -2,7 +2,6 @@ package state
 
 import (
 	"container/heap"
-	"encoding/binary"
 	"math"
 	"slices"
 	"time"
@@ -513,32 +512,6 @@ func (s *Store) publish(tx *Tx) {
 		s.lanesOf(e.ws).push(e)
 	}
 }
-
-// loadOutbox counts what waits.
-func (s *Store) loadOutbox(r reader) {
-	for _, w := range s.registry.workspaces {
-		s.waiting[w.number] = new(outbox)
-	}
-	r.scan([]byte{kindAside}, []byte{kindAside + 1}, func(k, _ []byte) bool {
-		s.registry.mappings[binary.BigEndian.Uint16(k[2:])].asides[status(k[1])]++
-		return true
-	})
-	r.scan([]byte{kindQueue}, []byte{kindQueue + 1}, func(k, _ []byte) bool {
-		s.outboxOf(k[1]).entries++
-		return true
-	})
-	r.scan([]byte{kindOwnerOf}, []byte{kindOwnerOf + 1}, func(k, _ []byte) bool {
-		s.outboxOf(k[1]).ownerless++
-		return true
-	})
-	for _, b := range s.waiting {
-		b.bytes = b.entries * typicalStep
-	}
-}
-
-// typicalStep stands for the weight of a step that is not looked at: after a
-// start the bytes that wait are estimated, and exact again once those are gone.
-const typicalStep = 256
 
 // Delivered is the position up to which everything has been settled.
 func (s *Store) Delivered() (lsn.LSN, error) {

@@ -160,8 +160,7 @@ func (tx *Tx) enter(m *mapping, e *event) {
 	if tx.ownerMayCome(m.ws, s.address) {
 		s.status = ownerless
 		tx.put(ownedKey(kindOwnerOf, m.ws, customerio.Fold(s.address), s.seq), []byte(e.key))
-		b := tx.s.outboxOf(m.ws)
-		tx.then(func() { b.ownerless++ })
+		tx.tally.outboxes[m.ws].ownerless++
 		return
 	}
 	s.status = waiting

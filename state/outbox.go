@@ -7,16 +7,6 @@ import (
 	"github.com/pgcio/pgcio/internal/customerio"
 )
 
-// outbox counts what a workspace's queues hold. It is derived from the records
-// when the store is opened, and kept up with every commit.
-type outbox struct {
-	entries   int64 // steps that wait or are in flight
-	bytes     int64 // their payload, roughly
-	ownerless int64
-}
-
-func (s *Store) outboxOf(ws uint8) *outbox { return s.waiting[ws] }
-
 // queue folds what a row asks of its thing into the step that waits there, or
 // makes it a step of its own.
 func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identifier, stops []customerio.Identifier, changes uint64, o *Origin) {
@@ -78,8 +68,7 @@ func (tx *Tx) absorb(ws uint8, t *thing, seq uint64) {
 		since := s.since
 		under(old, s)
 		s.since = since // nobody waits for what was parked
-		b, grown := tx.s.outboxOf(ws), s.size()-before
-		tx.then(func() { b.bytes += grown })
+		tx.tally.outboxes[ws].bytes += s.size() - before
 		t.steps = slices.Delete(t.steps, i, i+1)
 		i--
 	}
@@ -225,8 +214,7 @@ func (tx *Tx) join(m *mapping, t *thing, s *step, w *weighed, stops []customerio
 			s.stops = append(s.stops, name)
 		}
 	}
-	b, grown := tx.s.outboxOf(m.ws), s.size()-before
-	tx.then(func() { b.bytes += grown })
+	tx.tally.outboxes[m.ws].bytes += s.size() - before
 	s.commit = max(s.commit, o.Commit)
 	s.updateOnly = s.updateOnly && w.updateOnly
 	if s.lane == laneBackfill && laneOf(o) == laneLive {
@@ -237,9 +225,9 @@ func (tx *Tx) join(m *mapping, t *thing, s *step, w *weighed, stops []customerio
 // enqueue gives a waiting step its place in the queue.
 func (tx *Tx) enqueue(ws uint8, key string, s *step) {
 	tx.put(queueKey(ws, s.lane, s.seq), []byte(key))
-	b := tx.s.outboxOf(ws)
-	size := s.size()
-	tx.then(func() { b.entries++; b.bytes += size })
+	b := &tx.tally.outboxes[ws]
+	b.entries++
+	b.bytes += s.size()
 	if s.isEvent() {
 		tx.hang(ws, key, s)
 	}
@@ -258,9 +246,9 @@ func (tx *Tx) hang(ws uint8, key string, s *step) {
 // dequeue takes a step out of the queue.
 func (tx *Tx) dequeue(ws uint8, s *step) {
 	tx.delete(queueKey(ws, s.lane, s.seq))
-	b := tx.s.outboxOf(ws)
-	size := s.size()
-	tx.then(func() { b.entries--; b.bytes = max(0, b.bytes-size) })
+	b := &tx.tally.outboxes[ws]
+	b.entries--
+	b.bytes -= s.size()
 	if s.isEvent() {
 		tx.delete(ownedKey(kindHanging, ws, customerio.Fold(s.address), s.seq))
 	}
@@ -290,8 +278,7 @@ func (tx *Tx) unlist(ws uint8, s *step) {
 	switch s.status {
 	case ownerless:
 		tx.delete(ownedKey(kindOwnerOf, ws, customerio.Fold(s.address), s.seq))
-		b := tx.s.outboxOf(ws)
-		tx.then(func() { b.ownerless-- })
+		tx.tally.outboxes[ws].ownerless--
 	default:
 		tx.unlistAside(s.status, s.parts[0].mapping, s.seq)
 	}
@@ -300,15 +287,13 @@ func (tx *Tx) unlist(ws uint8, s *step) {
 // listAside enters an entry in the list of what is set aside.
 func (tx *Tx) listAside(why status, mapping uint16, seq uint64, key string) {
 	tx.put(asideKey(why, mapping, seq), []byte(key))
-	m := tx.s.registry.mappings[mapping]
-	tx.then(func() { m.asides[why]++ })
+	tx.tally.asides[mapping][why]++
 }
 
 // unlistAside takes it out again.
 func (tx *Tx) unlistAside(why status, mapping uint16, seq uint64) {
 	tx.delete(asideKey(why, mapping, seq))
-	m := tx.s.registry.mappings[mapping]
-	tx.then(func() { m.asides[why]-- })
+	tx.tally.asides[mapping][why]--
 }
 
 // park sets a step aside with its reason. It has left the queue.

@@ -104,7 +104,7 @@ func (tx *Tx) rowsOf(t *thing, visit func(m *mapping, key string, r *row)) {
 
 // met lets go what waited for the thing's person to be met.
 func (tx *Tx) met(ws uint8, t *thing) {
-	if tx.s.outboxOf(ws).ownerless == 0 {
+	if tx.tally.outboxes[ws].ownerless == 0 {
 		return
 	}
 	tx.sweepLater(sweepOwner, ownedPrefix(kindOwnerOf, ws, thingID(t.key)))

@@ -16,6 +16,7 @@ const (
 	parked    status = 2 // refused or invalid, with its reason
 	orphaned  status = 3 // its owner is known not to be there
 	ownerless status = 4 // its owner may yet be met by a running first backfill: counted waiting
+	statuses  status = 5
 )
 
 // thing is what the state knows of one Customer.io thing: the rows that hold

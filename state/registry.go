@@ -23,11 +23,10 @@ type Mapping struct {
 type mapping struct {
 	number     uint16
 	name       string
-	generation uint32           // fingerprints of an older one are void
-	books      Books            // as the transaction in hand has them
-	published  Books            // as of the last commit
-	asides     map[status]int64 // entries that are set aside
-	def        *Mapping         // nil: not in force
+	generation uint32   // fingerprints of an older one are void
+	books      Books    // as the transaction in hand has them
+	published  Books    // as of the last commit
+	def        *Mapping // nil: not in force
 	ws         uint8
 }
 
@@ -92,7 +91,7 @@ func (g *registry) load(r reader, opts *Options) error {
 	}
 	g.newAttrs = len(g.attrs)
 	each(kindMapping, func(key string, d *decoder) {
-		m := &mapping{number: binary.BigEndian.Uint16([]byte(key[1:])), asides: map[status]int64{}}
+		m := &mapping{number: binary.BigEndian.Uint16([]byte(key[1:]))}
 		m.name = d.string()
 		m.ws = d.byte()
 		m.generation = uint32(d.uint())
@@ -145,7 +144,7 @@ func (g *registry) enter(opts *Options) error {
 			if len(g.mappings) == 1<<16 {
 				return fmt.Errorf("mapping %q: the state file knows 65,536 mappings, which is its limit", def.Name)
 			}
-			m = &mapping{number: uint16(len(g.mappings)), name: def.Name, generation: 1, asides: map[status]int64{}}
+			m = &mapping{number: uint16(len(g.mappings)), name: def.Name, generation: 1}
 			g.mappings = append(g.mappings, m)
 		} else if m.ws != ws {
 			return fmt.Errorf("mapping %q: it fed workspace %q before; give it a new name to feed %q", def.Name, g.workspaces[m.ws].name, g.wsInForce[def.Workspace].name)

@@ -47,11 +47,11 @@ func (s *Store) Status() (Status, error) {
 	defer s.mu.Unlock()
 	st := Status{
 		Source: s.source, Stored: s.position.stored, Delivered: min(delivered, s.position.stored),
-		Rereads: s.held.count, Size: total, Free: free, Weight: s.weight(),
+		Rereads: s.tally.rereads, Size: total, Free: free, Weight: s.tally.weight(),
 		Mappings: make([]MappingStatus, len(s.registry.inForce)),
 	}
 	for i, m := range s.registry.inForce {
-		st.Mappings[i] = MappingStatus{Name: m.name, Books: m.published, Parked: m.asides[parked], Orphaned: m.asides[orphaned], Paused: m.def.Paused}
+		st.Mappings[i] = MappingStatus{Name: m.name, Books: m.published, Parked: s.tally.asides[m.number][parked], Orphaned: s.tally.asides[m.number][orphaned], Paused: m.def.Paused}
 	}
 	for _, b := range backfills {
 		st.Mappings[b.Mapping].Backfill = b
@@ -61,7 +61,7 @@ func (s *Store) Status() (Status, error) {
 		byNumber[m.number] = i
 	}
 	for _, w := range s.registry.wsInForce {
-		ws := WorkspaceStatus{Name: w.name, Entries: s.outboxOf(w.number).entries, Region: w.region, Environment: w.environment}
+		ws := WorkspaceStatus{Name: w.name, Entries: s.tally.outboxes[w.number].entries, Region: w.region, Environment: w.environment}
 		if l := s.lanes[w.number]; l != nil {
 			ws.InFlight = len(l.flying)
 			for _, f := range l.flying {

@@ -47,9 +47,7 @@ type Store struct {
 	touched  map[string]struct{} // records that the transaction in hand has read to change
 	lanes    map[uint8]*lanes    // by workspace number
 	backfill map[uint16]*backfill
-	held     heldRows
-	sweeps   int               // sweep records there are; 0: none to do
-	waiting  map[uint8]*outbox // by workspace number
+	tally    tally
 	closed   bool
 	woken    chan struct{} // closed and replaced when something may be done
 }
@@ -82,7 +80,6 @@ func Open(_ context.Context, opts Options) (*Store, error) {
 		touched:  map[string]struct{}{},
 		lanes:    map[uint8]*lanes{},
 		backfill: map[uint16]*backfill{},
-		waiting:  map[uint8]*outbox{},
 		woken:    make(chan struct{}),
 		scratch:  newScratch(),
 	}
@@ -112,9 +109,10 @@ func (s *Store) load() error {
 		if err := s.loadBackfills(r); err != nil {
 			return err
 		}
-		s.loadHeld(r)
-		s.loadSweeps(r)
-		s.loadOutbox(r)
+		if err := s.tally.load(r); err != nil {
+			return err
+		}
+		s.tally.grow(&s.registry)
 		return nil
 	})
 	if err != nil || s.opts.ReadOnly {

@@ -26,14 +26,7 @@ func (tx *Tx) sweepLater(kind byte, what []byte) {
 		return
 	}
 	tx.put(key, []byte{recordVersion})
-	tx.then(func() { tx.s.sweeps++ })
-}
-
-func (s *Store) loadSweeps(r reader) {
-	r.scan([]byte{kindSweep}, []byte{kindSweep + 1}, func(_, _ []byte) bool {
-		s.sweeps++
-		return true
-	})
+	tx.tally.sweeps++
 }
 
 // Run does what is left to be done in pieces, until ctx ends.
@@ -58,7 +51,7 @@ func (s *Store) Run(ctx context.Context) error {
 // Sweep does one piece, and tells whether there is more.
 func (s *Store) Sweep(ctx context.Context) (more bool, err error) {
 	s.mu.Lock()
-	none := s.sweeps == 0 || s.closed
+	none := s.tally.sweeps == 0 || s.closed
 	s.mu.Unlock()
 	if none {
 		return false, ctx.Err()
@@ -76,7 +69,7 @@ func (s *Store) Sweep(ctx context.Context) (more bool, err error) {
 		left := tx.sweep(key[1], key[2:])
 		if !left {
 			tx.delete(key)
-			tx.then(func() { tx.s.sweeps-- })
+			tx.tally.sweeps--
 		}
 		more = true
 		return nil

@@ -35,11 +35,11 @@ type Tx struct {
 
 	origin   *Origin
 	position position
-	waited   bool    // rows were entered that wait to be read, or are parked
 	openAt   lsn.LSN // commit LSN of the transaction that the batch leaves open
 	moved    bool
 	seq      uint64
 	books    map[*mapping]struct{}
+	tally    tally
 	ready    []entry  // entries to look at again once committed
 	settled  []string // what others may have waited for
 	after    []func() // run under the store's mu once committed
@@ -79,7 +79,7 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	tx := &Tx{
 		s: s, now: now(), position: s.position, seq: s.seq, mem: s.scratch,
 		things: s.scratch.byKey, places: s.scratch.places, events: s.scratch.events,
-		names: s.scratch.names, writes: s.scratch.raw, books: map[*mapping]struct{}{},
+		names: s.scratch.names, writes: s.scratch.raw, books: map[*mapping]struct{}{}, tally: s.tally.clone(),
 	}
 	s.mu.Unlock()
 	defer s.scratch.reset()
@@ -106,7 +106,7 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 		s.wake()
 		return err
 	}
-	s.position, s.seq = tx.position, tx.seq
+	s.position, s.seq, s.tally = tx.position, tx.seq, tx.tally
 	s.registry.newAttrs = len(s.registry.attrs)
 	for _, fn := range tx.after {
 		fn()
@@ -324,6 +324,9 @@ func (tx *Tx) gather() []write {
 	}
 	if tx.moved || tx.seq != tx.s.seq {
 		tx.put(appendPosition(tx.position, tx.seq))
+	}
+	if !tx.tally.equal(&tx.s.tally) {
+		tx.writes[tallyKey] = tx.tally.encode()
 	}
 	for key, v := range tx.writes {
 		add(key, v)

@@ -128,12 +128,11 @@ func (w *Waiting) bring(o *Origin) {
 // wait asks for a row to be read again. With hold nothing of the row is at
 // Customer.io, and what the change asks waits as a whole.
 func (tx *Tx) wait(m *mapping, ask *customerio.Ask, o *Origin, hold bool) {
-	tx.waited = true
 	key := rowKey(kindHeld, m.number, ask.Row)
 	w := tx.waitingRow(key)
 	if w == nil {
 		w = &Waiting{key: key, stored: tx.now.Unix()}
-		tx.then(func() { tx.s.held.count++ })
+		tx.tally.rereads++
 	}
 	w.bring(o)
 	w.hold = hold
@@ -151,20 +150,18 @@ func (tx *Tx) askAgain(m *mapping, r *row) {
 	if tx.waitingRow(key) != nil {
 		return
 	}
-	tx.waited = true
 	w := &Waiting{key: key, stored: tx.now.Unix(), xid: r.xid, commit: r.commit, time: tx.now.UnixMicro(), changes: 1}
 	books := tx.book(m)
 	books.Received++
 	books.Waiting++
-	tx.then(func() { tx.s.held.count++ })
+	tx.tally.rereads++
 	tx.writes[key] = w.encode()
 }
 
 // refuse sets a change aside that could not be mapped, with its columns.
 func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
 	changes := o.changes() + tx.dropWaiting(m, ask.Row)
-	tx.waited = true
-	tx.then(func() { tx.s.held.unmapped++ })
+	tx.tally.unmapped++
 	key := rowKey(kindUnmapped, m.number, ask.Row)
 	w := &Waiting{key: key, stored: tx.now.Unix(), hold: true, seq: tx.next()}
 	if o.Reread != nil {
@@ -181,14 +178,14 @@ func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
 // newer change says what it asks. It returns how many changes now share that
 // one's fate.
 func (tx *Tx) dropWaiting(m *mapping, row []byte) (changes uint64) {
-	if !tx.s.held.any() && !tx.waited {
+	if !tx.tally.waitingRows() {
 		return 0
 	}
 	books := tx.book(m)
 	key := rowKey(kindHeld, m.number, row)
 	if w := tx.waitingRow(key); w != nil {
 		tx.writes[key] = nil
-		tx.then(func() { tx.s.held.count-- })
+		tx.tally.rereads--
 		books.Waiting -= w.changes
 		changes += w.changes
 	}
@@ -196,7 +193,7 @@ func (tx *Tx) dropWaiting(m *mapping, row []byte) (changes uint64) {
 	if w := tx.waitingRow(key); w != nil {
 		tx.writes[key] = nil
 		tx.unlistAside(parked, m.number, w.seq)
-		tx.then(func() { tx.s.held.unmapped-- })
+		tx.tally.unmapped--
 		books.Parked -= w.changes
 		changes += w.changes
 	}
@@ -238,29 +235,10 @@ func (tx *Tx) Vanished(w *Waiting) {
 	tx.book(m).Filtered += tx.dropWaiting(m, w.Row)
 }
 
-// heldRows counts the rows that wait to be read again, and those parked, so
-// that nobody looks for one when there are none.
-type heldRows struct {
-	count, unmapped int64
-}
-
-func (h *heldRows) any() bool { return h.count > 0 || h.unmapped > 0 }
-
-func (s *Store) loadHeld(r reader) {
-	count := func(kind byte, n *int64) {
-		r.scan([]byte{kind}, []byte{kind + 1}, func(_, _ []byte) bool {
-			*n++
-			return true
-		})
-	}
-	count(kindHeld, &s.held.count)
-	count(kindUnmapped, &s.held.unmapped)
-}
-
 // Rereads returns up to limit rows of a mapping that wait to be read again.
 func (s *Store) Rereads(mapping, limit int) ([]*Waiting, error) {
 	s.mu.Lock()
-	none := s.held.count == 0
+	none := s.tally.rereads == 0
 	number := s.registry.inForce[mapping].number
 	s.mu.Unlock()
 	if none {

@@ -69,7 +69,8 @@ func (e *awaitedError) Error() string { return e.err.Error() }
 func (e *awaitedError) Unwrap() error { return e.err }
 
 // passing reports whether an error of the database's may pass by itself: it
-// cannot be reached, is starting or stopping, or has no connection to spare.
+// cannot be reached, is starting or stopping, has no connection to spare, or did
+// not give a lock in time.
 func passing(err error) bool {
 	var network net.Error
 	var awaited *awaitedError
@@ -81,7 +82,7 @@ func passing(err error) bool {
 		return false
 	case errors.As(err, &state):
 		code := state.SQLState()
-		return strings.HasPrefix(code, "57P") || strings.HasPrefix(code, "08") || strings.HasPrefix(code, "53")
+		return strings.HasPrefix(code, "57P") || strings.HasPrefix(code, "08") || strings.HasPrefix(code, "53") || code == "55P03"
 	}
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -294,7 +294,7 @@ func (r *reads) takeRereads(tx *state.Tx, p *pump, batch *cdc.Batch, i int) (uns
 		}
 	}
 	r.mu.Lock()
-	wanted := r.wanted[i]
+	wanted := r.wanted[i][:page.Answered] // the others did not fit, and are asked for again
 	r.mu.Unlock()
 	for _, row := range wanted {
 		if found[string(row)] {
