@@ -14,11 +14,14 @@ type Config struct {
 	Manage          bool     // we may create the publication and add tables to it
 	SystemID        string   // refuse any other cluster; empty: none
 	Tables          []string // the mapped tables, "schema.name"; nil: hand on all that is published
-	ApplicationName string   // "pgcio"
+	// Columns are those that pages read of a table, by "schema.name", and that
+	// therefore must be granted; of a table that is not named, all published ones.
+	Columns         map[string][]string
+	ApplicationName string // "pgcio"
 	Logger          *slog.Logger
 
 	// A batch is handed on BatchDelay (5ms) after its first change, where a
-	// transaction ends; while the caller is busy it grows to BatchChanges (50,000)
+	// transaction ends; while the caller is busy it grows to BatchChanges (20,000)
 	// or BatchBytes (16 MB), and then reading stops. A delay of 5 ms is well below
 	// one fsync of most disks and gathers what commits together.
 	BatchDelay   time.Duration
@@ -71,7 +74,7 @@ func (c Config) withDefaults() Config {
 	def(&c.MonitorInterval, 30*time.Second)
 	def(&c.SessionIdle, 10*time.Second)
 	if c.BatchChanges == 0 {
-		c.BatchChanges = 50_000
+		c.BatchChanges = 20_000
 	}
 	if c.BatchBytes == 0 {
 		c.BatchBytes = 16 << 20

@@ -132,13 +132,8 @@ func (i *inspection) facts(ctx context.Context, t *Table, columns []string) (f t
 		f.denied = []string{"*"}
 		return f, nil
 	}
-	// Pages read every column that is published.
-	names := make([]string, 0, len(t.Columns))
-	for _, c := range t.Columns {
-		names = append(names, c.Name)
-	}
 	c, err := i.s.query(ctx, fmt.Sprintf(`SELECT attname FROM pg_attribute WHERE attrelid = %d AND attname IN (%s) AND NOT has_column_privilege(attrelid, attnum, 'SELECT')`,
-		t.OID, quoteLiterals(names)))
+		t.OID, quoteLiterals(columns)))
 	for n := range c {
 		f.denied = append(f.denied, c.text(n, 0))
 	}
@@ -169,7 +164,7 @@ func (i *inspection) table(ctx context.Context, t *Table, columns []string) erro
 		i.add(Failure, subject, fmt.Sprintf("GRANT SELECT ON %s TO %s;", quoteTable(t.String()), quoteIdent(i.role)), "%s may not read it", i.role)
 	case len(f.denied) > 0:
 		i.add(Failure, subject, fmt.Sprintf("GRANT SELECT (%s) ON %s TO %s;", quoteIdents(f.denied), quoteTable(t.String()), quoteIdent(i.role)),
-			"%s may not read %s, which the publication has", i.role, strings.Join(f.denied, ", "))
+			"%s may not read %s, which is mapped", i.role, strings.Join(f.denied, ", "))
 	}
 	if f.rls {
 		i.add(Failure, subject, fmt.Sprintf("ALTER ROLE %s BYPASSRLS;", quoteIdent(i.role)), "row-level security hides rows from %s: they cannot be read, though their changes are sent", i.role)

@@ -43,7 +43,7 @@ func makePlan(ctx context.Context, s *session, cfg Config, name string) (*plan, 
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}
-	t := found[name]
+	t := found[name].only(cfg.Columns[name])
 	p := &plan{table: t, made: time.Now(), casts: map[string]string{}, from: "ONLY " + quoteTable(name)}
 	if t.Kind == 'p' {
 		p.from = quoteTable(name)

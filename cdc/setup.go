@@ -109,11 +109,11 @@ func SetupSQL(cfg Config, columns map[string][]string) string {
 	}
 	tables := make([]string, len(cfg.Tables))
 	for i, t := range cfg.Tables {
-		tables[i] = quoteTable(t)
+		tables[i] = "ONLY " + quoteTable(t)
 		if len(columns[t]) > 0 {
-			line("GRANT SELECT (%s) ON %s TO %s;", quoteIdents(columns[t]), tables[i], quoteIdent(role))
+			line("GRANT SELECT (%s) ON %s TO %s;", quoteIdents(columns[t]), quoteTable(t), quoteIdent(role))
 		} else {
-			line("GRANT SELECT ON %s TO %s;", tables[i], quoteIdent(role))
+			line("GRANT SELECT ON %s TO %s;", quoteTable(t), quoteIdent(role))
 		}
 	}
 	line("")

@@ -1,5 +1,7 @@
 package cdc
 
+import "slices"
+
 // Table is a table as the catalog or a Relation message describes it. A table
 // in the stream is described anew whenever it changes, so a *Table is a
 // version: whoever resolves columns may keep the result by pointer.
@@ -54,6 +56,16 @@ const (
 	IdentityFull    ReplicaIdentity = 'f'
 	IdentityIndex   ReplicaIdentity = 'i'
 )
+
+// only is the table with the columns named alone; all of them if none is.
+func (t *Table) only(columns []string) *Table {
+	if len(columns) == 0 {
+		return t
+	}
+	some := *t
+	some.Columns = slices.DeleteFunc(slices.Clone(t.Columns), func(c TableColumn) bool { return !slices.Contains(columns, c.Name) })
+	return &some
+}
 
 // String is the table's name with its schema.
 func (t *Table) String() string { return t.Schema + "." + t.Name }

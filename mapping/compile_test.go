@@ -36,12 +36,12 @@ func TestSettings(t *testing.T) {
 		{"oversize omits", `person = { id = "id" }
 			[mapping.attributes]
 			plan = "plan"
-			age = "age"`, `[plan: the value is 1202 bytes long; Customer.io takes 1000 (attribute value limit)]
+			age = "age"`, `[plan: the value is 1200 bytes long; Customer.io takes 1000 (attribute value limit)]
     {"type":"person","action":"identify","identifiers":{"id":"42"},"attributes":{"age":36}}`},
 		{"oversize parks", `person = { id = "id" }
 			oversize = "park"
 			[mapping.attributes]
-			plan = "plan"`, `refused (attribute "plan": the value is 1202 bytes long; Customer.io takes 1000 (attribute value limit))`},
+			plan = "plan"`, `refused (attribute "plan": the value is 1200 bytes long; Customer.io takes 1000 (attribute value limit))`},
 		{"nulls are skipped, but where said otherwise", `person = { id = "id" }
 			nulls = "skip"
 			[mapping.attributes]

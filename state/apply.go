@@ -89,6 +89,9 @@ func (tx *Tx) Apply(ask *customerio.Ask) {
 	o := tx.origin
 	o.merged = 0
 	m := tx.s.registry.inForce[ask.Mapping]
+	for i := range ask.Left {
+		tx.leave(m, ask.Left[i])
+	}
 	if m.def.Kind == customerio.Event {
 		tx.applyEvent(m, ask, o)
 		return
@@ -283,6 +286,7 @@ func (tx *Tx) arrive(m *mapping, key string, p *place, t *thing, r *row, ask *cu
 		books.Unchanged += n
 		return
 	}
+	w.attrs = append(tx.mem.attrs.take(len(w.attrs))[:0], w.attrs...) // to be kept
 	for i := range w.attrs {
 		r.setPrint(w.attrs[i].name, fingerprint(w.attrs[i].value))
 	}
@@ -308,7 +312,7 @@ type weighed struct {
 func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, arrival bool, ask *customerio.Ask, o *Origin) weighed {
 	all := t.writer != key || m.def.UpdateOnly && !t.created
 	w := weighed{send: arrival, updateOnly: m.def.UpdateOnly}
-	w.attrs = tx.mem.attrs.take(len(ask.Operation.Attributes))[:0]
+	w.attrs = tx.mem.weighed[:0]
 	var same []attr // those that do not differ, carried along if all are
 	for i := range ask.Operation.Attributes {
 		a := &ask.Operation.Attributes[i]
@@ -336,6 +340,7 @@ func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, arrival bool, ask 
 		w.attrs = append(w.attrs, attr{n, a.Value})
 	}
 	w.attrs = append(w.attrs, same...)
+	tx.mem.weighed = w.attrs
 	return w
 }
 

@@ -79,7 +79,7 @@ func (tx *Tx) applyEvent(m *mapping, ask *customerio.Ask, o *Origin) {
 		}
 	}
 	if tx.s.backfillOf(m).running() {
-		tx.leaveXID(m, rowKey(kindRow, m.number, ask.Row), o)
+		tx.meet(m, ask, o)
 	}
 	fresh, amends := tx.freshRow(key)
 	switch {
@@ -99,13 +99,27 @@ func (tx *Tx) applyEvent(m *mapping, ask *customerio.Ask, o *Origin) {
 	}
 }
 
+// meet notes for a backfill that the stream brought the row's insert. One that
+// was only updated or deleted was inserted before: its event is the page's to
+// bring.
+func (tx *Tx) meet(m *mapping, ask *customerio.Ask, o *Origin) {
+	met := o.Insert
+	if ask.PriorRow != nil {
+		p := tx.place(rowKey(kindRow, m.number, ask.PriorRow))
+		met = met || p != nil && p.body != nil
+	}
+	if met {
+		tx.leaveXID(m, rowKey(kindRow, m.number, ask.Row), o)
+	}
+}
+
 // readEvent takes a row that a backfill or a refetch read.
 func (tx *Tx) readEvent(m *mapping, ask *customerio.Ask, o *Origin) {
 	books := tx.book(m)
 	b := tx.s.backfillOf(m)
 	p := tx.place(rowKey(kindRow, m.number, ask.Row))
 	if o.Reread == nil && (p != nil && p.body != nil || b.truncated != 0 && !o.Visible(b.truncated)) {
-		// The stream has met this row: it has said what there is to say.
+		// The stream brought its insert: that said what there is to say.
 		books.Ignored++
 		return
 	}

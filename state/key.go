@@ -26,6 +26,7 @@ const (
 	kindBackfill = 'b' // mapping                       → backfill
 	kindHeld     = 'f' // mapping row key               → row that waits to be read again
 	kindUnmapped = 'u' // mapping row key               → row that could not be mapped: parked
+	kindLeft     = 'l' // mapping attribute             → what was left out of operations
 	kindSweep    = 'k' // what                          → work in pieces
 )
 

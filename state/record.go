@@ -276,7 +276,7 @@ func decodeThing(key string, value []byte, mem *scratch) (*thing, error) {
 		}
 	}
 	if n := d.count(12); n > 0 {
-		t.steps = take(mem, n+1, func(m *scratch) *slab[step] { return &m.steps })[:n]
+		t.steps = take(mem, n, func(m *scratch) *slab[step] { return &m.steps })
 		for i := range t.steps {
 			d.step(&t.steps[i])
 		}

@@ -6,14 +6,15 @@ import "unsafe"
 // tens of thousands of changes reads and writes as many records, and garbage of
 // that size would cost more than the work.
 type scratch struct {
-	things slab[thing]
-	rows   slab[row]
-	steps  slab[step]
-	parts  slab[part]
-	attrs  slab[attr]
-	prints slab[print]
-	bytes  byteSlab
-	writes []write
+	things  slab[thing]
+	rows    slab[row]
+	steps   slab[step]
+	parts   slab[part]
+	attrs   slab[attr]
+	prints  slab[print]
+	bytes   byteSlab
+	writes  []write
+	weighed []attr // of the operation in hand
 
 	byKey  map[string]*thing
 	places map[string]*place

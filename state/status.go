@@ -21,6 +21,7 @@ type MappingStatus struct {
 	Books Books
 	// Parked and Orphaned are entries, of which one may stand for many changes.
 	Parked, Orphaned int64
+	Left             []Left // values left out of what was sent
 	InFlight         uint64 // operations of Books.Waiting that are on their way
 	Backfill         Backfill
 	Paused           bool
@@ -41,6 +42,18 @@ func (s *Store) Status() (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	left := make([][]Left, len(s.registry.inForce))
+	err = s.engine.view(func(r reader) (err error) {
+		for i, m := range s.registry.inForce {
+			if left[i], err = leftOf(r, m.number); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Status{}, err
+	}
 	total, free := s.engine.size()
 	backfills := s.Backfills()
 	s.mu.Lock()
@@ -51,7 +64,7 @@ func (s *Store) Status() (Status, error) {
 		Mappings: make([]MappingStatus, len(s.registry.inForce)),
 	}
 	for i, m := range s.registry.inForce {
-		st.Mappings[i] = MappingStatus{Name: m.name, Books: m.published, Parked: s.tally.asides[m.number][parked], Orphaned: s.tally.asides[m.number][orphaned], Paused: m.def.Paused}
+		st.Mappings[i] = MappingStatus{Name: m.name, Books: m.published, Parked: s.tally.asides[m.number][parked], Orphaned: s.tally.asides[m.number][orphaned], Left: left[i], Paused: m.def.Paused}
 	}
 	for _, b := range backfills {
 		st.Mappings[b.Mapping].Backfill = b

@@ -82,6 +82,7 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 	if err != nil {
 		return recordLoss(ctx, store, err)
 	}
+	source.Columns = columnsByTable(mapper)
 	stream := cdc.New(source)
 	loop.start("stream", func(ctx context.Context) error {
 		return recordLoss(ctx, store, stream.Run(ctx, from))

@@ -18,6 +18,7 @@ func (a *app) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			sparing(a.getenv)
 			return a.daemon(cmd.Context(), cfg, daemonOptions{log: a.log, acceptNewWorkspace: acceptWorkspace, progress: true, fail: a.fail})
 		},
 	}

@@ -25,12 +25,13 @@ func (a *app) setupCommand() *cobra.Command {
 				return err
 			}
 			source := cfg.source(a.log)
-			if print {
-				_, err := fmt.Fprint(a.stdout, cdc.SetupSQL(source, mappedColumns(cfg, source, cmd)))
-				return err
-			}
 			if url != "" {
 				source.URL = url
+			}
+			if print {
+				// The role is the daemon's, whoever looks at the tables now.
+				_, err := fmt.Fprint(a.stdout, cdc.SetupSQL(cfg.source(a.log), mappedColumns(cfg, source, cmd)))
+				return err
 			}
 			source.Manage = true // it is what this command is for
 			return a.setup(cmd, cfg, source)

@@ -14,7 +14,9 @@ func (a *app) teardownCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "teardown",
 		Short: "drop the slot, and the publication if pgcio made it",
-		Args:  cobra.NoArgs,
+		Long: "Drop the slot, and the publication if pgcio made it. It says how much WAL the slot was holding,\n" +
+			"and asks before it drops anything, unless --yes is given.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.loadConfig()
 			if err != nil {

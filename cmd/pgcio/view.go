@@ -143,6 +143,18 @@ func (v *view) workspaces(out *status.Snapshot, st state.Status, sinks []*sink.S
 	return busy
 }
 
+// leftAlarm is how long the alarm stays after a value was last left out.
+const leftAlarm = 24 * time.Hour
+
+// left tells which values were left out of what was sent, and why.
+func (v *view) left(out *status.Snapshot, m state.MappingStatus) {
+	for _, l := range m.Left {
+		if time.Since(l.Last) < leftAlarm {
+			v.raise(out, "values_left_out", fmt.Sprintf("%s: %s was left out %d times, the last time because %s", m.Name, l.Name, l.Times, l.Reason))
+		}
+	}
+}
+
 // mappings tells as well whether a backfill runs.
 func (v *view) mappings(out *status.Snapshot, st state.Status, troubles map[int]string) (backfilling bool) {
 	for i, m := range st.Mappings {
@@ -158,6 +170,7 @@ func (v *view) mappings(out *status.Snapshot, st state.Status, troubles map[int]
 			Operations:    map[string]int64{v.action(i): int64(b.Sent)},
 			ParkedEntries: m.Parked, OrphanedEntries: m.Orphaned,
 		}
+		v.left(out, m)
 		switch {
 		case troubles[i] != "":
 			row.State = status.MappingBroken
