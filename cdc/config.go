@@ -8,12 +8,12 @@ import (
 // Config says which source to follow, and how. The zero value of a tunable is
 // its default.
 type Config struct {
-	URL             string // as psql takes it
-	Publication     string
-	Slot            string
-	Manage          bool     // we may create the publication and add tables to it
-	SystemID        string   // refuse any other cluster; empty: none
-	Tables          []string // the mapped tables, "schema.name"; nil: hand on all that is published
+	URL         string // as psql takes it
+	Publication string
+	Slot        string
+	Manage      bool     // we may create the publication and add tables to it
+	SystemID    string   // refuse any other cluster; empty: none
+	Tables      []string // the mapped tables, "schema.name"; nil: hand on all that is published
 	// Columns are those that pages read of a table, by "schema.name", and that
 	// therefore must be granted; of a table that is not named, all published ones.
 	Columns         map[string][]string

@@ -33,9 +33,10 @@ type Store struct {
 	opts   Options
 	engine engine
 
-	// writer is held from the start of a transaction until its commit is
-	// published: one transaction at a time.
-	writer  sync.Mutex
+	// writer holds one token from the start of a transaction until its commit is
+	// published: one transaction at a time. Who waits for it behind a slow disk
+	// still sees its context end.
+	writer  chan struct{}
 	scratch *scratch // of the transaction in hand
 	// mu guards everything below, which a commit publishes as a whole.
 	mu       sync.Mutex
@@ -77,6 +78,7 @@ func Open(_ context.Context, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		opts:     opts,
+		writer:   make(chan struct{}, 1),
 		touched:  map[string]struct{}{},
 		lanes:    map[uint8]*lanes{},
 		backfill: map[uint16]*backfill{},
@@ -176,8 +178,8 @@ func appendPosition(p position, seq uint64) (key, value []byte) {
 // Close ends the store; the state file is whole at any time, and quicker to
 // open after this.
 func (s *Store) Close() error {
-	s.writer.Lock()
-	defer s.writer.Unlock()
+	s.writer <- struct{}{}
+	defer func() { <-s.writer }()
 	if s.closed {
 		return nil
 	}

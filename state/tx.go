@@ -66,8 +66,11 @@ type nameRecord struct {
 // Update runs fn in a transaction and commits what it did, durably. When fn or
 // the commit fails nothing of it has happened.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
-	s.writer.Lock()
-	defer s.writer.Unlock()
+	select {
+	case s.writer <- struct{}{}:
+		defer func() { <-s.writer }()
+	case <-ctx.Done():
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

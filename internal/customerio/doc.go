@@ -4,15 +4,13 @@
 // and how a reply is read. It does no I/O and knows no clock.
 //
 // An [Operation] is one thing to be asked. The mapper makes it inside an [Ask];
-// the outbox folds it into what already waits for the same thing ([Merge]) and
-// keeps it from overtaking what it conflicts with ([Operation.Names]); the sink
-// puts operations that do not conflict into one request ([Packer]) and reads a
-// [Verdict] for each from the reply ([ReadReply]).
+// the outbox folds it into what already waits for the same thing and keeps it
+// from overtaking what it conflicts with, by the identifiers that [Identifying]
+// and [Fold] know; the sink puts what may leave into one request ([Packer]) and
+// reads a verdict for each from the reply ([ReadReply]).
 //
 // What it promises:
 //
-//   - Merging changes nothing: applying Merge(a, b) leaves Customer.io exactly
-//     as applying a and then b; where that cannot be had, Merge refuses (law 8).
 //   - Every operation can be sent twice with no harm (law 6): an identify is
 //     convergent, an event carries a ULID made from what it is about.
 //   - No request breaks a limit: sizes are measured in bytes of the JSON sent,
