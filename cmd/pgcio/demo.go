@@ -106,7 +106,7 @@ func (a *app) demoTraffic(ctx context.Context, cfg *config, log *slog.Logger, sh
 	defer stop()
 	trading, close := context.WithCancel(ctx)
 	defer close()
-	view := &demoView{console: a.console, shop: shop, sim: sim, address: cfg.http.listen}
+	view := &demoView{console: a.console, shop: shop, sim: sim, daemon: newControlClient(cfg.state.socket())}
 	var g errgroup.Group
 	g.Go(func() error { return sim.Serve(running, listener) })
 	g.Go(func() error {

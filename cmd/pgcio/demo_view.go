@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -16,9 +14,9 @@ import (
 // few seconds.
 type demoView struct {
 	console
-	shop    *shop
-	sim     *simulator.Simulator
-	address string // of the status
+	shop   *shop
+	sim    *simulator.Simulator
+	daemon *controlClient
 
 	drawn int // lines that stand on the terminal
 }
@@ -126,16 +124,7 @@ func sum(s status.Snapshot) (all sums) {
 	return all
 }
 
-// status asks as anyone would.
+// status asks as `pgcio status` does.
 func (v *demoView) status(ctx context.Context) (s status.Snapshot, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.address+"/api/status", nil)
-	if err != nil {
-		return s, err
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return s, err
-	}
-	defer resp.Body.Close()
-	return s, json.NewDecoder(resp.Body).Decode(&s)
+	return s, v.daemon.call(ctx, "/status", nil, nil, &s)
 }
