@@ -14,16 +14,15 @@ import (
 
 // Aside is an entry that is parked or orphaned.
 type Aside struct {
-	ID       uint64    `json:"id"`
-	Mapping  string    `json:"mapping"`
-	Thing    string    `json:"thing"` // "id:42", or the event's name and its person
-	Status   string    `json:"status"`
-	Reason   string    `json:"reason"`
-	Changes  uint64    `json:"changes"`
-	Since    time.Time `json:"since"`
-	Payload  string    `json:"payload,omitempty"` // what would be sent, as JSON; Show only
-	Columns  []Column  `json:"-"`
-	place    []byte
+	ID      uint64    `json:"id"`
+	Mapping string    `json:"mapping"`
+	Thing   string    `json:"thing"` // "id:42", or the event's name and its person
+	Status  string    `json:"status"`
+	Reason  string    `json:"reason"`
+	Changes uint64    `json:"changes"`
+	Since   time.Time `json:"since"`
+	Payload string    `json:"payload,omitempty"` // what would be sent, as JSON; Show only
+
 	entryKey string
 }
 
@@ -96,7 +95,7 @@ func findAside(r reader, id uint64) (key, value []byte) {
 
 func (s *Store) aside(r reader, k, v []byte) (Aside, error) {
 	m := s.registry.mappings[binary.BigEndian.Uint16(k[2:])]
-	a := Aside{ID: seqOf(k), Mapping: m.name, Status: status(k[1]).String(), place: slices.Clone(k), entryKey: string(v)}
+	a := Aside{ID: seqOf(k), Mapping: m.name, Status: status(k[1]).String(), entryKey: string(v)}
 	record := r.get(v)
 	if record == nil {
 		return a, fmt.Errorf("entry %d: its record is missing: %w", a.ID, errCorrupt)
@@ -108,7 +107,7 @@ func (s *Store) aside(r reader, k, v []byte) (Aside, error) {
 		if err != nil {
 			return a, err
 		}
-		a.Thing, a.Reason, a.Changes, a.Since, a.Columns = "row "+strconv.QuoteToASCII(string(w.Row)), w.reason, w.changes, time.Unix(w.stored, 0), w.Columns
+		a.Thing, a.Reason, a.Changes, a.Since = "row "+strconv.QuoteToASCII(string(w.Row)), w.reason, w.changes, time.Unix(w.stored, 0)
 		return a, nil
 	case kindEvent:
 		e, err := decodeEvent(a.entryKey, record)

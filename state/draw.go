@@ -2,73 +2,11 @@ package state
 
 import (
 	"container/heap"
-	"math"
 	"slices"
 	"time"
 
 	"github.com/pgcio/pgcio/internal/customerio"
-	"github.com/pgcio/pgcio/internal/lsn"
 )
-
-// window is how many entries of a workspace the scheduler holds in memory at
-// most: about 100 bytes each. What is further back in the queue is read when
-// there is room.
-const window = 100_000
-
-// loadPiece is how many keys of a queue are read at once.
-const loadPiece = 2_000
-
-// entry is a step in the queue.
-type entry struct {
-	ws, lane uint8
-	seq      uint64
-	key      string // of its thing or event
-	due      int64  // Unix milliseconds, while it is delayed
-}
-
-// lanes schedules one workspace: what may leave now, and what waits for what.
-type lanes struct {
-	lane    [2]lane
-	blocked map[string][]entry // by what they wait for
-	stuck   int                // how many those are
-	delayed delayed
-	flying  map[uint64]flight // by seq
-}
-
-// flight is a step on its way: its key, and how many changes of which mapping.
-type flight struct {
-	key     string
-	changes map[uint16]uint64
-}
-
-// lane is one queue, in order of seq.
-type lane struct {
-	ready  []entry
-	loaded uint64 // every entry up to this seq has been read
-	more   bool   // there may be entries past it
-}
-
-// Keys in lanes.blocked that are no record's: what waits for the transaction
-// in hand, and for the position to move.
-const (
-	untilCommit   = "\x00commit"
-	untilPosition = "\x00position"
-)
-
-func newLanes() *lanes {
-	l := &lanes{blocked: map[string][]entry{}, flying: map[uint64]flight{}}
-	l.lane[0].more, l.lane[1].more = true, true
-	return l
-}
-
-func (s *Store) lanesOf(ws uint8) *lanes {
-	l := s.lanes[ws]
-	if l == nil {
-		l = newLanes()
-		s.lanes[ws] = l
-	}
-	return l
-}
 
 // inFlight tells whether the step of that key with this seq is on its way. mu
 // is held.
@@ -158,17 +96,6 @@ func (d *drawing) wakeDelayed() {
 	}
 }
 
-// push puts an entry back at its place among those to look at.
-func (l *lanes) push(e entry) {
-	ready := l.lane[e.lane].ready
-	at, found := slices.BinarySearchFunc(ready, e.seq, func(e entry, seq uint64) int {
-		return int(min(max(int64(e.seq)-int64(seq), -1), 1))
-	})
-	if !found {
-		l.lane[e.lane].ready = slices.Insert(ready, at, e)
-	}
-}
-
 // fill reads on in a queue when nothing of it is ready.
 func (d *drawing) fill(n uint8) {
 	q := &d.l.lane[n]
@@ -211,29 +138,6 @@ func (d *drawing) run(n uint8, room int) {
 		d.items = append(d.items, item)
 		drawn++
 	}
-}
-
-func (l *lanes) block(e entry, on string) {
-	l.blocked[on] = append(l.blocked[on], e)
-	l.stuck++
-}
-
-// unblock looks again at what waited for any of what has been settled.
-func (l *lanes) unblock(on string) {
-	entries, ok := l.blocked[on]
-	if !ok {
-		return
-	}
-	delete(l.blocked, on)
-	l.stuck -= len(entries)
-	for _, e := range entries {
-		l.push(e)
-	}
-}
-
-func (l *lanes) delay(e entry, due int64) {
-	e.due = due
-	heap.Push(&l.delayed, e)
 }
 
 // judge decides about an entry: it returns an item that may leave, or notes
@@ -511,65 +415,4 @@ func (s *Store) publish(tx *Tx) {
 	for _, e := range tx.ready {
 		s.lanesOf(e.ws).push(e)
 	}
-}
-
-// Delivered is the position up to which everything has been settled.
-func (s *Store) Delivered() (lsn.LSN, error) {
-	s.mu.Lock()
-	at := s.position.stored
-	s.mu.Unlock()
-	err := s.engine.view(func(r reader) error {
-		for ws := range s.registry.workspaces {
-			first := lsn.LSN(math.MaxUint64)
-			n := 0
-			r.scan(queueKey(uint8(ws), laneLive, 0), queueKey(uint8(ws), laneBackfill, 0), func(_, v []byte) bool {
-				if born, ok := bornOf(r, string(v)); ok {
-					first = min(first, born)
-					n++
-				}
-				return n == 0
-			})
-			at = min(at, first)
-		}
-		return nil
-	})
-	return at, err
-}
-
-func bornOf(r reader, key string) (born lsn.LSN, ok bool) {
-	v := r.get([]byte(key))
-	if v == nil {
-		return 0, false
-	}
-	if key[0] == kindEvent {
-		e, err := decodeEvent(key, v)
-		if err != nil || e.step == nil || e.step.born == 0 {
-			return 0, false
-		}
-		return e.step.born, true
-	}
-	t, err := decodeThing(key, v, nil)
-	if err != nil {
-		return 0, false
-	}
-	for i := range t.steps {
-		if st := &t.steps[i]; st.status == waiting && st.born != 0 {
-			return st.born, true
-		}
-	}
-	return 0, false
-}
-
-// delayed is a heap by when entries are due.
-type delayed []entry
-
-func (h delayed) Len() int           { return len(h) }
-func (h delayed) Less(i, j int) bool { return h[i].due < h[j].due }
-func (h delayed) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *delayed) Push(x any)        { *h = append(*h, x.(entry)) }
-func (h *delayed) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
 }

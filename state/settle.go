@@ -255,9 +255,13 @@ func (tx *Tx) split(it *Item, t *thing, at int) {
 		one := st
 		one.parts = []part{st.parts[i]}
 		one.inFlight = false
+		one.stops = tx.stoppedBy(&st.parts[i], st.stops)
 		if i > 0 {
+			// They share no attribute, but two identifies of one person never
+			// share a second.
 			one.seq = tx.next()
-			one.stops = nil
+			t.stamp++
+			one.stamp = t.stamp
 		}
 		alone = append(alone, one)
 	}
@@ -267,6 +271,20 @@ func (tx *Tx) split(it *Item, t *thing, at int) {
 		tx.enqueue(it.ws, t.key, s)
 		tx.ready = append(tx.ready, entry{ws: it.ws, lane: s.lane, seq: s.seq, key: t.key})
 	}
+}
+
+// stoppedBy gives those of the identifiers that a step stops which this part of
+// it stops: it writes another of their kind, or none.
+func (tx *Tx) stoppedBy(p *part, stops []customerio.Identifier) (own []customerio.Identifier) {
+	for _, name := range stops {
+		if slices.ContainsFunc(p.attrs, func(a attr) bool {
+			kind, identifying := customerio.Identifying(tx.s.registry.attrs[a.name])
+			return identifying && kind == name.Type
+		}) {
+			own = append(own, name)
+		}
+	}
+	return own
 }
 
 // forgetPrints clears the fingerprints that still equal what a step carried

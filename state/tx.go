@@ -106,6 +106,9 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	clear(s.touched)
 	if err != nil {
 		s.registry.restoreBooks(saved)
+		for _, l := range s.lanes {
+			l.unblock(untilCommit)
+		}
 		s.wake()
 		return err
 	}
