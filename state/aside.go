@@ -95,8 +95,12 @@ func findAside(r reader, id uint64) (key, value []byte) {
 
 func (s *Store) aside(r reader, k, v []byte) (Aside, error) {
 	m := s.registry.mappings[binary.BigEndian.Uint16(k[2:])]
-	a := Aside{ID: seqOf(k), Mapping: m.name, Status: status(k[1]).String(), entryKey: string(v)}
-	record := r.get(v)
+	a := Aside{ID: seqOf(k), Mapping: m.name, Status: status(k[1]).String()}
+	var err error
+	if a.entryKey, err = target(k, v); err != nil {
+		return a, err
+	}
+	record := r.get([]byte(a.entryKey))
 	if record == nil {
 		return a, fmt.Errorf("entry %d: its record is missing: %w", a.ID, errCorrupt)
 	}

@@ -115,6 +115,19 @@ func (d *decoder) count(size int) int {
 	return int(n)
 }
 
+// point makes the value of an index key: the key of the record it leads to.
+func (tx *Tx) point(key []byte, to string) {
+	v := append(tx.mem.bytes.room(len(to)+5), recordVersion)
+	v = append(v, to...)
+	tx.put(key, tx.mem.bytes.keep(seal(v, 0, string(key))))
+}
+
+// target reads what an index key leads to.
+func target(key, value []byte) (string, error) {
+	d := open(string(key), value)
+	return string(d.b), d.err
+}
+
 func appendBytes[T string | []byte](dst []byte, b T) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(b)))
 	return append(dst, b...)

@@ -15,8 +15,12 @@ func (s *Store) Delivered() (lsn.LSN, error) {
 		for ws := range s.registry.workspaces {
 			first := lsn.LSN(math.MaxUint64)
 			n := 0
-			r.scan(queueKey(uint8(ws), laneLive, 0), queueKey(uint8(ws), laneBackfill, 0), func(_, v []byte) bool {
-				if born, ok := bornOf(r, string(v)); ok {
+			r.scan(queueKey(uint8(ws), laneLive, 0), queueKey(uint8(ws), laneBackfill, 0), func(k, v []byte) bool {
+				key, err := target(k, v)
+				if err != nil {
+					return true // Draw reports it
+				}
+				if born, ok := bornOf(r, key); ok {
 					first = min(first, born)
 					n++
 				}

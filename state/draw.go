@@ -107,7 +107,12 @@ func (d *drawing) fill(n uint8) {
 	count := 0
 	d.r.scan(queueKey(d.ws, n, q.loaded+1), after(prefix), func(k, v []byte) bool {
 		seq := seqOf(k)
-		q.ready = append(q.ready, entry{ws: d.ws, lane: n, seq: seq, key: string(v)})
+		key, err := target(k, v)
+		if err != nil {
+			d.err = err
+			return false
+		}
+		q.ready = append(q.ready, entry{ws: d.ws, lane: n, seq: seq, key: key})
 		q.loaded = seq
 		count++
 		return count < loadPiece

@@ -173,7 +173,7 @@ func (tx *Tx) enter(m *mapping, e *event) {
 	s.since = s.seq
 	if tx.ownerMayCome(m.ws, s.address) {
 		s.status = ownerless
-		tx.put(ownedKey(kindOwnerOf, m.ws, customerio.Fold(s.address), s.seq), []byte(e.key))
+		tx.point(ownedKey(kindOwnerOf, m.ws, customerio.Fold(s.address), s.seq), e.key)
 		tx.tally.outboxes[m.ws].ownerless++
 		return
 	}

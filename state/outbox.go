@@ -224,7 +224,7 @@ func (tx *Tx) join(m *mapping, t *thing, s *step, w *weighed, stops []customerio
 
 // enqueue gives a waiting step its place in the queue.
 func (tx *Tx) enqueue(ws uint8, key string, s *step) {
-	tx.put(queueKey(ws, s.lane, s.seq), []byte(key))
+	tx.point(queueKey(ws, s.lane, s.seq), key)
 	b := &tx.tally.outboxes[ws]
 	b.entries++
 	b.bytes += s.size()
@@ -236,7 +236,7 @@ func (tx *Tx) enqueue(ws uint8, key string, s *step) {
 // hang enters that an unsettled dependant is addressed by a name.
 func (tx *Tx) hang(ws uint8, key string, s *step) {
 	address := customerio.Fold(s.address)
-	tx.put(ownedKey(kindHanging, ws, address, s.seq), []byte(key))
+	tx.point(ownedKey(kindHanging, ws, address, s.seq), key)
 	if tx.hanging == nil {
 		tx.hanging = map[string]uint64{}
 	}
@@ -259,7 +259,7 @@ func (tx *Tx) dequeue(ws uint8, s *step) {
 func (tx *Tx) promote(ws uint8, key string, s *step) {
 	tx.delete(queueKey(ws, s.lane, s.seq))
 	s.lane = laneLive
-	tx.put(queueKey(ws, s.lane, s.seq), []byte(key))
+	tx.point(queueKey(ws, s.lane, s.seq), key)
 	tx.ready = append(tx.ready, entry{ws: ws, lane: laneLive, seq: s.seq, key: key})
 }
 
@@ -286,7 +286,7 @@ func (tx *Tx) unlist(ws uint8, s *step) {
 
 // listAside enters an entry in the list of what is set aside.
 func (tx *Tx) listAside(why status, mapping uint16, seq uint64, key string) {
-	tx.put(asideKey(why, mapping, seq), []byte(key))
+	tx.point(asideKey(why, mapping, seq), key)
 	tx.tally.asides[mapping][why]++
 }
 

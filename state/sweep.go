@@ -133,8 +133,13 @@ func (tx *Tx) each(prefix []byte, visit func(key string, value []byte)) (left bo
 
 // releaseOwned queues an event that waited for its person to be met, behind
 // that person.
-func (tx *Tx) releaseOwned(key string, name []byte) {
-	e := tx.event(string(name))
+func (tx *Tx) releaseOwned(key string, value []byte) {
+	name, err := target([]byte(key), value)
+	if err != nil {
+		tx.fail(err)
+		return
+	}
+	e := tx.event(name)
 	tx.writes[key] = nil
 	if e == nil || e.step == nil || e.step.status != ownerless || e.step.seq != seqOf([]byte(key)) {
 		return

@@ -212,7 +212,7 @@ func (tx *Tx) moveWaiting(m *mapping, from, to string) {
 		w.key = string(kind) + to[1:]
 		tx.writes[w.key] = w.encode()
 		if kind == kindUnmapped {
-			tx.put(asideKey(parked, m.number, w.seq), []byte(w.key))
+			tx.point(asideKey(parked, m.number, w.seq), w.key)
 		}
 	}
 }
