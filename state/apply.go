@@ -119,7 +119,14 @@ func (tx *Tx) applyPerson(m *mapping, ask *customerio.Ask, o *Origin) {
 	}
 	p, t, r := tx.find(m, key, ask)
 	if r != nil && r.generation != m.generation {
+		// Another workspace, or another source: what was said was said to the old.
 		r.prints, r.xid, r.commit, r.generation = nil, 0, 0, m.generation
+		if t != nil {
+			t.created = false
+			for i := range t.held {
+				t.held[i].accepted = false
+			}
+		}
 	}
 	if o.read() && o.Reread == nil {
 		newer := r != nil && r.xid != 0 && !o.Visible(r.xid)
@@ -421,6 +428,10 @@ func (tx *Tx) link(a, b *thing) {
 		b.dirty = true
 	}
 }
+
+// samePerson tells whether two linked things may be one person: those named by
+// different kinds of identifier may, two by the same kind are two people.
+func samePerson(a, b string) bool { return a[3] != b[3] }
 
 func (tx *Tx) exists(key string) bool {
 	if t, ok := tx.things[key]; ok {
