@@ -43,6 +43,10 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
+.PHONY: test-long
+test-long: ## run the tests of crashes and shutdowns in their full size
+	PGCIO_TEST_LONG=1 $(GO) test -count=1 -timeout 60m -v -run 'Killed|DatabaseStops|Connections|Outage|LargeValues' ./cmd/pgcio
+
 .PHONY: test-majors
 test-majors: ## run the tests against Postgres on every major version: MAJORS="13 18"
 	@for major in $(MAJORS); do \

@@ -267,6 +267,8 @@ func (tx *Tx) arrive(m *mapping, key string, p *place, t *thing, r *row, ask *cu
 		tx.wait(m, ask, o, true)
 		return
 	}
+	// A row that waits, or is parked, may do so for what was not sent now.
+	unsaid := ask.Partial && tx.rowWaits(m, ask.Row)
 	o.merged = tx.dropWaiting(m, ask.Row)
 	n := o.changes() + o.merged
 	if arrival && p != nil && p.thing != "" {
@@ -286,7 +288,7 @@ func (tx *Tx) arrive(m *mapping, key string, p *place, t *thing, r *row, ask *cu
 		r.xid, r.commit = o.XID, o.Commit
 	}
 	tx.touch(p, t)
-	if ask.Missing && !o.read() {
+	if (ask.Missing || unsaid) && !o.read() {
 		tx.wait(m, ask, o, false)
 	}
 	if !w.send {

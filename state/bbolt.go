@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -28,7 +31,8 @@ const lockTimeout = 500 * time.Millisecond
 // default of 50 % wastes half the file on keys that arrive in order.
 const fillPercent = 0.7
 
-func openBolt(path string, readOnly bool) (*boltEngine, error) {
+func openBolt(path string, readOnly bool) (e *boltEngine, err error) {
+	defer damage(&err)()
 	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout: lockTimeout,
 		// The freelist is not written at each commit (it is the larger part of
@@ -64,13 +68,15 @@ func openBolt(path string, readOnly bool) (*boltEngine, error) {
 	return &boltEngine{db: db, pageSize: int64(db.Info().PageSize)}, nil
 }
 
-func (e *boltEngine) view(fn func(reader) error) error {
+func (e *boltEngine) view(fn func(reader) error) (err error) {
+	defer damage(&err)()
 	return e.db.View(func(tx *bolt.Tx) error {
 		return fn(boltReader{tx.Bucket(boltBucket)})
 	})
 }
 
-func (e *boltEngine) commit(writes []write) error {
+func (e *boltEngine) commit(writes []write) (err error) {
+	defer damage(&err)()
 	return e.db.Update(func(tx *bolt.Tx) error {
 		bucket := tx.Bucket(boltBucket)
 		bucket.FillPercent = fillPercent
@@ -101,7 +107,8 @@ func (e *boltEngine) size() (total, free int64) {
 	return total, int64(stats.FreePageN+stats.PendingPageN) * e.pageSize
 }
 
-func (e *boltEngine) close() error {
+func (e *boltEngine) close() (err error) {
+	defer damage(&err)()
 	if !e.db.IsReadOnly() {
 		// One last commit writes the freelist.
 		e.db.NoFreelistSync = false
@@ -110,6 +117,47 @@ func (e *boltEngine) close() error {
 		}
 	}
 	return e.db.Close()
+}
+
+// damage makes an error of what bbolt does about a page that cannot be: it
+// panics, or follows a length or an offset of the page out of the file. The
+// records' checksums do not cover the pages' own headers. Panics of anybody
+// else go on. To be deferred as `defer damage(&err)()`.
+func damage(err *error) func() {
+	before := debug.SetPanicOnFault(true)
+	return func() {
+		debug.SetPanicOnFault(before)
+		p := recover()
+		if p == nil {
+			return
+		}
+		_, fault := p.(interface{ Addr() uintptr })
+		if !fault && !panicked("go.etcd.io/bbolt") {
+			panic(p)
+		}
+		*err = fmt.Errorf("read a page: %w: %v", errCorrupt, p)
+	}
+}
+
+// panicked tells whether the panic at hand began in a package's code rather
+// than in this one's.
+func panicked(pkg string) bool {
+	pc := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pc[:runtime.Callers(0, pc)])
+	for inside := false; ; {
+		frame, more := frames.Next()
+		switch {
+		case frame.Function == "runtime.gopanic":
+			inside = true
+		case inside && strings.HasPrefix(frame.Function, pkg):
+			return true
+		case inside && strings.HasPrefix(frame.Function, "github.com/pgcio/pgcio"):
+			return false
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 type boltReader struct{ bucket *bolt.Bucket }

@@ -198,12 +198,27 @@ func (d *drawing) judgeEvent(e entry) *Item {
 		return nil
 	}
 	blocked := false
-	d.owners(st.address, func(t *thing) bool {
+	address := customerio.Fold(st.address)
+	wait := func(t *thing) bool {
 		for i := range t.steps {
-			if before := &t.steps[i]; before.status == waiting && before.since < e.seq {
+			if before := &t.steps[i]; before.status == waiting && before.since < e.seq && !before.awaits(e.seq, address) {
 				d.l.block(e, t.key)
 				d.hurry(t.key)
 				blocked = true
+				return false
+			}
+		}
+		return true
+	}
+	d.owners(address, func(t *thing) bool {
+		if !wait(t) {
+			return false
+		}
+		for _, link := range t.links {
+			if !samePerson(link, t.key) {
+				continue
+			}
+			if other := d.thing(link); other != nil && !wait(other) {
 				return false
 			}
 		}
@@ -215,6 +230,14 @@ func (d *drawing) judgeEvent(e entry) *Item {
 	item := d.item(e, st)
 	item.Operation.Action = customerio.Track
 	return item
+}
+
+// awaits tells whether the step itself waits for an event with this seq: it was
+// queued after the event, and lets go of the identifier that addresses it. What
+// it has taken over from a refused step before the event then counts as what is
+// set aside does: it blocks nobody.
+func (s *step) awaits(event uint64, address customerio.Identifier) bool {
+	return s.seq > event && slices.Contains(s.stops, address)
 }
 
 // unready tells whether the step's transaction is not wholly stored (law 7) or
@@ -301,7 +324,7 @@ func (d *drawing) heldBy(t *thing, name customerio.Identifier) string {
 	dec := open(nameKey(d.ws, name), v)
 	for range dec.count(1) {
 		key := dec.string()
-		if key == t.key || key[3] != t.key[3] {
+		if key == t.key || samePerson(key, t.key) {
 			continue
 		}
 		other := d.thing(key)

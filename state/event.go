@@ -218,11 +218,19 @@ func (tx *Tx) ownerMayCome(ws uint8, address customerio.Identifier) bool {
 
 // hurryOwner makes live what something live waits for (M11).
 func (tx *Tx) hurryOwner(ws uint8, s *step) {
-	tx.owners(ws, s.address, func(t *thing) {
+	hurry := func(t *thing) {
 		for i := range t.steps {
 			if before := &t.steps[i]; before.status == waiting && before.lane == laneBackfill && !before.inFlight {
 				tx.promote(ws, t.key, before)
 				t.dirty = true
+			}
+		}
+	}
+	tx.owners(ws, s.address, func(t *thing) {
+		hurry(t)
+		for _, link := range t.links {
+			if samePerson(link, t.key) {
+				hurry(tx.thing(link))
 			}
 		}
 	})

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -33,14 +33,16 @@ type house struct {
 	sim    *simulator.Simulator
 	end    lsn.LSN // of the last transaction
 	xid    uint64
-	stamps map[string]int64 // the last timestamp sent, by person
-	sent   []string         // every operation, in the order it left
-	rows   func(mapping int, row []byte) *customerio.Ask
+	stamps map[string]int64 // the last timestamp accepted, by person
+	// holders are the people to whom an accepted identify has given an address.
+	holders map[string]string
+	sent    []string // every operation, in the order it left
+	rows    func(mapping int, row []byte) *customerio.Ask
 }
 
 func newHouse(t testing.TB, change ...func(*state.Options)) *house {
 	t.Helper()
-	h := &house{t: t, end: 0x1000, xid: 100, stamps: map[string]int64{}}
+	h := &house{t: t, end: 0x1000, xid: 100, stamps: map[string]int64{}, holders: map[string]string{}}
 	h.opts = state.Options{
 		Memory: state.NewMemory(), Workspaces: []string{"main"},
 		Mappings: []state.Mapping{
@@ -196,23 +198,20 @@ func name(op *customerio.Operation) string {
 // together may be applied in any order.
 func (h *house) free(items []*state.Item) {
 	h.t.Helper()
-	known := h.sim.State("")
 	// names are the address, what is written, and by what else the person goes.
 	names := func(op *customerio.Operation) (list []string) {
 		list = append(list, customerio.Fold(op.Person).String())
-		for _, a := range op.Attributes {
-			if kind, ok := customerio.Identifying(a.Name); ok && op.Action == customerio.Identify {
-				if id, some := customerio.IdentifierOf(kind, a.Value); some {
-					list = append(list, id.String())
+		if op.Action == customerio.Identify {
+			list = append(list, writes(op)...)
+		}
+		for _, n := range slices.Clone(list) {
+			for e, holder := range h.holders {
+				if n == e || n == holder {
+					list = append(list, e, holder)
 				}
 			}
 		}
-		for _, n := range slices.Clone(list) {
-			if p, ok := known.Person(n); ok {
-				list = append(list, "id:"+p.ID, "email:"+strings.ToLower(p.Email))
-			}
-		}
-		return slices.DeleteFunc(list, func(n string) bool { return n == "id:" || n == "email:" })
+		return list
 	}
 	for i, a := range items {
 		for _, b := range items[i+1:] {
@@ -264,6 +263,9 @@ func (h *house) send(items []*state.Item) {
 			h.t.Fatalf("%+v", reply)
 		}
 		for i, it := range sent {
+			if reply.Verdicts[i].Kind == customerio.Accepted {
+				h.accepted(&it.Operation)
+			}
 			settled = append(settled, state.Settled{Item: it, Verdict: reply.Verdicts[i]})
 		}
 	}
@@ -300,7 +302,34 @@ func (h *house) timely(op *customerio.Operation) {
 	if ahead := op.Timestamp - time.Now().Unix(); ahead > 1 {
 		h.t.Fatalf("%s is stamped %d seconds ahead", who, ahead)
 	}
+}
+
+func (h *house) accepted(op *customerio.Operation) {
+	who := customerio.Fold(op.Person).String()
+	if op.Action != customerio.Identify {
+		return
+	}
 	h.stamps[who] = op.Timestamp
+	for _, a := range op.Attributes {
+		if a.Name == "email" {
+			maps.DeleteFunc(h.holders, func(_, holder string) bool { return holder == who })
+		}
+	}
+	for _, e := range writes(op) {
+		h.holders[e] = who
+	}
+}
+
+// writes are the identifiers among an operation's attributes.
+func writes(op *customerio.Operation) (list []string) {
+	for _, a := range op.Attributes {
+		if kind, ok := customerio.Identifying(a.Name); ok {
+			if id, some := customerio.IdentifierOf(kind, a.Value); some {
+				list = append(list, id.String())
+			}
+		}
+	}
+	return list
 }
 
 // deliver sends until nothing is left to send.

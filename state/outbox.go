@@ -14,8 +14,10 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 	stamp := min(o.Time.Unix(), tx.now.Unix())
 	if last := tx.joinable(m.ws, t, w, stops, o); last != nil {
 		tx.join(m, t, last, w, stops, changes, o)
-		if last.seq <= tx.s.opened {
-			// An earlier run may have sent it: what it carries now is news.
+		if last.seq <= tx.s.opened && last.stamp <= tx.s.openedAt+1 {
+			// An earlier run may have sent it: what it carries now is news. Nothing
+			// leaves more than a second before its time, so that a later stamp was
+			// given by this run; to go on would take the step into the future.
 			stamp = max(stamp, t.stamp+1)
 		}
 		last.stamp = max(last.stamp, stamp)

@@ -84,7 +84,7 @@ func TestAbandonedTransactionCanBeStoredAgain(t *testing.T) {
 			return full
 		}
 		o := h.origin()
-		err := h.store.Update(t.Context(), func(tx *state.Tx) error {
+		err := h.store.Update(h.t.Context(), func(tx *state.Tx) error {
 			tx.From(&o)
 			ask := person(1, "plan", "b")
 			tx.Apply(&ask)
@@ -356,16 +356,16 @@ func TestRetryAndDropOfWhatIsParked(t *testing.T) {
 		if err != nil || shown.Thing != "id:1" || shown.Reason != "no" || !strings.Contains(shown.Payload, `"plan":"a"`) {
 			t.Errorf("shown: %+v, %v", shown, err)
 		}
-		if n, err := h.store.Retry(t.Context(), "", []uint64{asides[0].ID}); n != 1 || err != nil {
+		if n, err := h.store.Retry(h.t.Context(), "", []uint64{asides[0].ID}); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
-		if n, err := h.store.Drop(t.Context(), "", []uint64{asides[1].ID}); n != 1 || err != nil {
+		if n, err := h.store.Drop(h.t.Context(), "", []uint64{asides[1].ID}); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
-		if _, err := h.store.Drop(t.Context(), "", []uint64{asides[1].ID}); err == nil {
+		if _, err := h.store.Drop(h.t.Context(), "", []uint64{asides[1].ID}); err == nil {
 			t.Error("dropped twice")
 		}
-		if n, err := h.store.Retry(t.Context(), "orders", nil); n != 1 || err != nil {
+		if n, err := h.store.Retry(h.t.Context(), "orders", nil); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
 		h.balanced()
@@ -431,7 +431,7 @@ func TestHeldIdentifierIsParkedWithBothNamed(t *testing.T) {
 func TestTimestampsFollowTheCommits(t *testing.T) {
 	bubble(t, func(h *house) {
 		at := func(when time.Time, plan string) {
-			err := h.store.Update(t.Context(), func(tx *state.Tx) error {
+			err := h.store.Update(h.t.Context(), func(tx *state.Tx) error {
 				o := h.origin()
 				o.Time = when
 				tx.From(&o)

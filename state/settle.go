@@ -168,9 +168,7 @@ func (tx *Tx) sayAgain(t *thing) {
 	}
 	again(t)
 	for _, link := range t.links {
-		// The same person by another kind of identifier; by the same kind it is
-		// somebody else.
-		if link[3] != t.key[3] {
+		if samePerson(link, t.key) {
 			again(tx.thing(link))
 		}
 	}

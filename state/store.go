@@ -45,6 +45,7 @@ type Store struct {
 	source   Source
 	seq      uint64              // the last given out
 	opened   uint64              // seq when the store was opened
+	openedAt int64               // when that was, Unix seconds
 	touched  map[string]struct{} // records that the transaction in hand has read to change
 	lanes    map[uint8]*lanes    // by workspace number
 	backfill map[uint16]*backfill
@@ -151,7 +152,7 @@ func (s *Store) loadFormat(r reader) error {
 		s.position.stored = lsn.LSN(d.uint())
 		s.position.open = Mark{lsn.LSN(d.uint()), d.uint(), d.uint()}
 		s.seq = d.uint()
-		s.opened = s.seq
+		s.opened, s.openedAt = s.seq, now().Unix()
 		if d.err != nil {
 			return d.err
 		}

@@ -160,7 +160,7 @@ func (tx *Tx) askAgain(m *mapping, r *row) {
 
 // refuse sets a change aside that could not be mapped, with its columns.
 func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
-	changes := o.changes() + tx.dropWaiting(m, ask.Row)
+	changes := o.changes() + o.merged + tx.dropWaiting(m, ask.Row)
 	tx.tally.unmapped++
 	key := rowKey(kindUnmapped, m.number, ask.Row)
 	w := &Waiting{key: key, stored: tx.now.Unix(), hold: true, seq: tx.next()}
@@ -198,6 +198,12 @@ func (tx *Tx) dropWaiting(m *mapping, row []byte) (changes uint64) {
 		changes += w.changes
 	}
 	return changes
+}
+
+// rowWaits tells whether a row waits to be read again, or is parked.
+func (tx *Tx) rowWaits(m *mapping, row []byte) bool {
+	return tx.tally.waitingRows() &&
+		(tx.waitingRow(rowKey(kindHeld, m.number, row)) != nil || tx.waitingRow(rowKey(kindUnmapped, m.number, row)) != nil)
 }
 
 // moveWaiting follows a changed row key.

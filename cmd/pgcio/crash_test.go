@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -197,6 +200,57 @@ func TestKilledDuringABackfill(t *testing.T) {
 	s := r.start().caughtUp()
 	r.judge(s, true)
 	t.Logf("seed %d; the books: %+v", seed, s.Mappings)
+}
+
+// A row's event is the page's to bring, unless the stream has brought its insert:
+// an update that comes before the page is read takes nothing away.
+func TestAnUpdateBeforeThePageKeepsTheEvent(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t).DB()
+	db.Exec(t, flatSchema+"INSERT INTO orders SELECT i, i, i FROM generate_series(1, 20) i")
+	r := newRig(t, db, strings.Replace(tradeMappings, `event    = "Ordered"`, "where = \"total > 0\"\nevent = \"Ordered\"", 1))
+	if out, err := r.command("setup").CombinedOutput(); err != nil {
+		t.Fatalf("pgcio setup: %v\n%s", err, out)
+	}
+	older := db.Connect(t)
+	if err := older.Exec(t.Context(), "BEGIN; CREATE TABLE unrelated ()"); err != nil {
+		t.Fatal(err)
+	}
+	d := r.start()
+	d.until("it backfills", func(s status.Snapshot) bool { return s.State == status.Backfilling })
+	db.Exec(t, "UPDATE orders SET total = total + 100 WHERE id <= 10")
+	db.Exec(t, "DELETE FROM orders WHERE id = 20")                                                      // nobody has heard of it
+	db.Exec(t, "INSERT INTO orders VALUES (21, 21, 21), (22, 22, 0), (23, 23, 23)")                     // 22 is no event
+	db.Exec(t, "UPDATE orders SET total = 1 WHERE id = 22; UPDATE orders SET total = 99 WHERE id = 23") // and stays none
+	db.Exec(t, "DELETE FROM orders WHERE id = 21")                                                      // it was one
+	s := d.until("the changes are in", func(s status.Snapshot) bool { return received(s) == 17 })
+	if m := s.Mappings[1]; m.State != status.MappingBackfilling || m.Backfill.Rows > 0 {
+		t.Fatalf("the page was not held back: %+v", m)
+	}
+	if err := older.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	d.caughtUp()
+	var got []int
+	for _, e := range r.sim.State("").Events {
+		var data struct{ Order, Total int }
+		if err := json.Unmarshal(e.Data, &data); err != nil {
+			t.Fatal(err)
+		}
+		want := data.Order
+		if want <= 10 {
+			want += 100 // as it was read
+		}
+		if data.Total != want {
+			t.Errorf("the total of order %d is %d, want %d", data.Order, data.Total, want)
+		}
+		got = append(got, data.Order)
+	}
+	slices.Sort(got)
+	if want := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 21, 23}; !slices.Equal(got, want) {
+		t.Errorf("events of orders %v, want %v", got, want)
+	}
+	d.stop()
 }
 
 // killsOfBackfill are the points of a backfill, and the last passage of each at
