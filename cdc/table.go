@@ -99,7 +99,7 @@ type TypeField struct {
 	Type *Type
 }
 
-// TypeKind groups the types that pgcio treats alike; INTERFACE §2.2 lists what
+// TypeKind groups the types that pgcio treats alike; the README lists what
 // each becomes. Whatever pgcio does not know is Text.
 type TypeKind uint8
 

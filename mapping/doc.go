@@ -31,7 +31,7 @@
 //     against the table; then every operator and call is replaced by one that
 //     knows null (rewrite.go), which is tested against Postgres itself.
 //   - All that is wrong with a file is said at once, each with its place and the
-//     nearest right word. What INTERFACE.md names and nobody built yet is refused
+//     nearest right word. What is planned and not built yet is refused
 //     as that, from one list (unbuilt.go).
 //
 // A plain value costs no allocation: it is rendered into a chunk that many rows

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// form is a row of the table of INTERFACE §2.1: an object, its behaviors, and
+// form is a row of the table of objects: an object, its behaviors, and
 // the keys that only some objects take.
 type form struct {
 	object    string

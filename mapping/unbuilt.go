@@ -1,6 +1,6 @@
 package mapping
 
-// What INTERFACE.md names and this version does not do yet. The grammar knows
+// What is planned and this version does not do yet. The grammar knows
 // these words, so that they are refused as what they are instead of as
 // spelling mistakes. Whoever builds one deletes its line here, and the compiler
 // and the tests of grammar.go say what else there is to do.

@@ -22,7 +22,7 @@ const (
 )
 
 // AppendJSON appends what Customer.io is sent for a column of type t whose text
-// is given (INTERFACE §2.2). A reason other than "" says why the value cannot
+// is given. A reason other than "" says why the value cannot
 // be sent, or (with something appended) which part of it became null.
 //
 // It allocates only for nested values.

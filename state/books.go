@@ -4,7 +4,7 @@ import "encoding/binary"
 
 // Books is how the asks of one mapping ended, or where they stand. They
 // balance at every commit: Received is the sum of all the others but Sent.
-// INTERFACE §3 defines each. What is in flight counts as waiting here.
+// docs/DESIGN.md says what each means. What is in flight counts as waiting here.
 type Books struct {
 	Received, Ignored, Filtered, Unchanged, Waiting, Orphaned, Held, Parked, Discarded, Delivered uint64
 	Sent                                                                                          uint64 // operations accepted

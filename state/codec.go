@@ -7,7 +7,7 @@ import (
 )
 
 // Every record is its version, its fields, and a CRC-32C over key and all of
-// that: bbolt checks only its own two meta pages (design-cases m16).
+// that: bbolt checks only its own two meta pages.
 const recordVersion = 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

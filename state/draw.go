@@ -198,10 +198,14 @@ func (d *drawing) judgeEvent(e entry) *Item {
 		return nil
 	}
 	blocked := false
+	// What waited for a refused step waits for the later one that took it over,
+	// but not where others may wait for the event: they could wait in a circle.
+	// It then counts as set aside, which blocks nobody.
 	address := customerio.Fold(st.address)
+	awaited := d.s.registry.workspaces[d.ws].held&(1<<address.Type) != 0
 	wait := func(t *thing) bool {
 		for i := range t.steps {
-			if before := &t.steps[i]; before.status == waiting && before.since < e.seq && !before.awaits(e.seq, address) {
+			if before := &t.steps[i]; before.status == waiting && (before.seq < e.seq || before.since < e.seq && !awaited) {
 				d.l.block(e, t.key)
 				d.hurry(t.key)
 				blocked = true
@@ -230,14 +234,6 @@ func (d *drawing) judgeEvent(e entry) *Item {
 	item := d.item(e, st)
 	item.Operation.Action = customerio.Track
 	return item
-}
-
-// awaits tells whether the step itself waits for an event with this seq: it was
-// queued after the event, and lets go of the identifier that addresses it. What
-// it has taken over from a refused step before the event then counts as what is
-// set aside does: it blocks nobody.
-func (s *step) awaits(event uint64, address customerio.Identifier) bool {
-	return s.seq > event && slices.Contains(s.stops, address)
 }
 
 // unready tells whether the step's transaction is not wholly stored (law 7) or

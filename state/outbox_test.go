@@ -696,3 +696,32 @@ func TestPausedMappingStoresAndDoesNotSend(t *testing.T) {
 		}
 	})
 }
+
+// TestSplitLetsGoWithWhatWritesTheAddress: of a refused step the part that gives
+// up an address is the one that writes the new one, whichever part comes first.
+func TestSplitLetsGoWithWhatWritesTheAddress(t *testing.T) {
+	bubble(t, func(h *house) {
+		h.transaction(person(1, "email", "a@x.test"))
+		h.deliver()
+		time.Sleep(time.Minute)
+		h.transaction(profile(1, "tier", "gold"), person(1, "email", "b@x.test"))
+		h.transaction(person(2, "email", "a@x.test"))
+		whole, _ := h.draw()
+		h.refuse(whole...)
+		first, _ := h.draw()
+		if len(first) == 0 || strings.Contains(string(first[0].Operation.AppendJSON(nil)), "b@x.test") {
+			t.Fatalf("the first part is %v", first)
+		}
+		h.send(first)
+		h.deliver()
+		held := h.sim.State("")
+		if n := held.Drops[simulator.DropIdentifierConflict]; n > 0 {
+			t.Errorf("%d identifiers were refused silently: %+v", n, held.FailedAttributeChanges)
+		}
+		for address, want := range map[string]string{"a@x.test": "2", "b@x.test": "1"} {
+			if p, _ := held.Person("email:" + address); p.ID != want {
+				t.Errorf("%s is person %q, want %s", address, p.ID, want)
+			}
+		}
+	})
+}

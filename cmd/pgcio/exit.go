@@ -12,7 +12,7 @@ import (
 	"github.com/pgcio/pgcio/internal/strict"
 )
 
-// The exit statuses of INTERFACE §1.
+// The exit statuses, as the README lists them.
 const (
 	exitDone     = 0
 	exitFailed   = 1

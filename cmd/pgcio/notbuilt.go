@@ -6,7 +6,7 @@ import (
 	"github.com/pgcio/pgcio/internal/strict"
 )
 
-// What INTERFACE names and this version does not build stands here and nowhere
+// What is planned and this version does not build stands here and nowhere
 // else. Each is refused by its name: never unknown, never accepted in silence.
 
 // unbuiltCommands are the commands, with what they will do.

@@ -73,7 +73,7 @@ func (a *app) command() *cobra.Command {
 	flags.StringVarP(&a.configFile, "config", "c", "", "`FILE` to read the configuration from (default $PGCIO_CONFIG, ./pgcio.toml, /etc/pgcio/pgcio.toml)")
 	flags.StringVar(&a.logLevel, "log-level", "info", "`LEVEL`: debug, info, warn or error")
 	flags.StringVar(&a.logFormat, "log-format", "", "`FORMAT`: text or json (default: json under systemd, else text)")
-	// As INTERFACE lists them: in the order in which a user meets them.
+	// In the order in which a user meets them.
 	cobra.EnableCommandSorting = false
 	root.AddGroup(&cobra.Group{ID: builtGroup, Title: "Commands:"})
 	root.SetHelpCommandGroupID(builtGroup)

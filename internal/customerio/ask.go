@@ -2,7 +2,7 @@ package customerio
 
 // Ask is what one row change asks of one thing through one mapping: the
 // mapper's answer, and all that the outbox needs to act on it. The unit of the
-// books (INTERFACE §3) is one Ask.
+// books is one Ask.
 type Ask struct {
 	// Mapping is the mapping's place among those in force.
 	Mapping int

@@ -21,7 +21,7 @@ type Views struct {
 	Names []string
 }
 
-// Handler serves the views of INTERFACE §3, to whoever addresses the listener
+// Handler serves the views, to whoever addresses the listener
 // by a name of its own.
 func (v Views) Handler() http.Handler {
 	registry := prometheus.NewRegistry()

@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// WriteJSON writes the snapshot as INTERFACE §3 describes it, on several lines:
+// WriteJSON writes the snapshot as `pgcio status --json` prints it, on several lines:
 // people read it as often as programs do.
 func (s Snapshot) WriteJSON(w io.Writer) error {
 	enc := json.NewEncoder(w)

@@ -261,7 +261,7 @@ func goVersion(t *testing.T, body string) string {
 	return v
 }
 
-// The names are the contract of INTERFACE §3.
+// The names are what dashboards rely on.
 func TestMetricNames(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	r := NewRecorder()
