@@ -460,12 +460,12 @@ func golden(t *testing.T, name, got string) {
 func TestHostileSettings(t *testing.T) {
 	cluster := pgtest.New(t)
 	db := cluster.NewDatabase(t, "TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
-	for _, s := range []string{"datestyle = 'German'", "intervalstyle = 'iso_8601'", "timezone = 'Asia/Tokyo'", "bytea_output = 'escape'", "extra_float_digits = -5",
+	s := db.Connect(t) // before: its own statements are not to be cut short
+	for _, set := range []string{"datestyle = 'German'", "intervalstyle = 'iso_8601'", "timezone = 'Asia/Tokyo'", "bytea_output = 'escape'", "extra_float_digits = -5",
 		"client_encoding = 'LATIN1'", "statement_timeout = 1", "standard_conforming_strings = off", "search_path = 'nowhere'", "default_transaction_isolation = 'serializable'",
 		"row_security = off", "quote_all_identifiers = on", "idle_session_timeout = 300", "idle_in_transaction_session_timeout = 1", "lock_timeout = 1"} {
-		cluster.DB().Exec(t, `ALTER DATABASE `+db.Name+` SET `+s)
+		cluster.DB().Exec(t, `ALTER DATABASE `+db.Name+` SET `+set)
 	}
-	s := db.Connect(t)
 	for _, sql := range []string{`SET statement_timeout = 0`, `SET idle_session_timeout = 0`, `SET search_path = public`, `SET standard_conforming_strings = on`} {
 		if err := s.Exec(testContext(t), sql); err != nil {
 			t.Fatal(err)

@@ -106,7 +106,8 @@ func (s *session) close() {
 func parseURL(text string) (*pgconn.Config, error) {
 	pc, err := pgconn.ParseConfig(text)
 	if err != nil {
-		return nil, fmt.Errorf("reading the postgres url: %w", err)
+		// What cannot be parsed cannot be masked, and may be a password.
+		return nil, errors.New("reading the postgres url: it is neither a URL such as postgres://user@host/database nor a list of key=value settings")
 	}
 	said := strings.Contains(text, "sslmode") || os.Getenv("PGSSLMODE") != "" ||
 		strings.Contains(text, "service") || os.Getenv("PGSERVICE") != ""
@@ -122,7 +123,8 @@ func parseURL(text string) (*pgconn.Config, error) {
 		text += " sslmode=verify-full"
 	}
 	if pc, err = pgconn.ParseConfig(text); err != nil {
-		return nil, fmt.Errorf("reading the postgres url: %w", err)
+		// What cannot be parsed cannot be masked, and may be a password.
+		return nil, errors.New("reading the postgres url: it is neither a URL such as postgres://user@host/database nor a list of key=value settings")
 	}
 	return pc, nil
 }

@@ -14,6 +14,7 @@ import (
 // that name writes { column = … }.
 var alwaysSetting = map[string]bool{
 	"where": true, "when": true, "suppress_when": true, "behavior": true, "event_id": true,
+	"timestamp": true, "event": true, "workspace": true, "key": true,
 	"nulls": true, "oversize": true, "backfill": true, "backfill_where": true, "was": true, "paused": true,
 	"delete_limit": true, "min_interval": true, "keep": true, "object_type": true, "object_id": true,
 	"on_delete": true, "on_leave": true, "on_key_change": true, "on_truncate": true, "on_remove": true,

@@ -3,6 +3,7 @@ package mapping
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/pgcio/pgcio/cdc"
 	"github.com/pgcio/pgcio/internal/customerio"
@@ -243,7 +244,24 @@ func (r *rowOf) checkSize() {
 	if size < customerio.MaxItem/4 && len(op.Attributes) <= customerio.MaxAttributes && op.Action != customerio.Track {
 		return
 	}
-	if reason := op.Check(); reason != "" {
-		r.refuse("%s", reason)
+	for {
+		reason := op.Check()
+		if reason == "" {
+			return
+		}
+		if r.spec.Oversize == "park" || op.Size() <= customerio.MaxItem || len(op.Attributes) == 0 {
+			r.refuse("%s", reason)
+			return
+		}
+		// Each value alone is within the limits, all of them are not: the largest
+		// is left out.
+		largest := 0
+		for i := range op.Attributes {
+			if len(op.Attributes[i].Value) > len(op.Attributes[largest].Value) {
+				largest = i
+			}
+		}
+		r.ask.Left = append(r.ask.Left, customerio.Omission{Name: op.Attributes[largest].Name, Reason: reason})
+		op.Attributes = slices.Delete(op.Attributes, largest, largest+1)
 	}
 }

@@ -41,7 +41,12 @@ func appendValue(dst []byte, t *cdc.Type, text []byte, zone *time.Location) ([]b
 		return append(dst, "false"...), ""
 	case cdc.Integer:
 		return appendInteger(dst, text)
-	case cdc.Float, cdc.Numeric:
+	case cdc.Numeric:
+		if wholeNumber(text) {
+			return appendInteger(dst, text)
+		}
+		return appendNumber(dst, text)
+	case cdc.Float:
 		return appendNumber(dst, text)
 	case cdc.Money:
 		var buf [40]byte
@@ -79,6 +84,12 @@ func appendInteger(dst, text []byte) ([]byte, string) {
 	dst = append(dst, '"')
 	dst = append(dst, text...)
 	return append(dst, '"'), ""
+}
+
+// wholeNumber tells whether the text is nothing but a sign and digits.
+func wholeNumber(text []byte) bool {
+	text = bytes.TrimPrefix(text, []byte("-"))
+	return len(text) > 0 && len(bytes.Trim(text, "0123456789")) == 0
 }
 
 func exact(text []byte) bool {

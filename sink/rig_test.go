@@ -30,6 +30,8 @@ type rig struct {
 	stop  context.CancelFunc
 	ended chan error
 
+	delay time.Duration // of every reply, whatever it is
+
 	mu   sync.Mutex
 	sent []sent
 }
@@ -89,7 +91,9 @@ func (r *rig) RoundTrip(req *http.Request) (*http.Response, error) {
 	r.mu.Lock()
 	r.sent = append(r.sent, s)
 	r.mu.Unlock()
-	return r.sim.Transport().RoundTrip(req)
+	res, err := r.sim.Transport().RoundTrip(req)
+	time.Sleep(r.delay)
+	return res, err
 }
 
 // writes are the requests so far that write something.

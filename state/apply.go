@@ -166,11 +166,24 @@ func (tx *Tx) applyPerson(m *mapping, ask *customerio.Ask, o *Origin) {
 	if ask.Answer == customerio.Ignored {
 		return
 	}
+	var said []print
+	if in && ask.Answer == customerio.Out {
+		said = slices.Clone(r.prints)
+	}
 	if p != nil {
 		tx.detach(p)
 	}
 	if b.running() && !o.read() {
 		tx.leaveXID(m, key, o)
+	}
+	if said != nil {
+		// When it comes back, what it said before tells a changed value from one
+		// that only comes back.
+		if p = tx.place(key); p == nil {
+			tx.leaveXID(m, key, o)
+			p = tx.place(key)
+		}
+		p.body.prints = said
 	}
 }
 
@@ -271,6 +284,10 @@ func (tx *Tx) arrive(m *mapping, key string, p *place, t *thing, r *row, ask *cu
 	unsaid := ask.Partial && tx.rowWaits(m, ask.Row)
 	o.merged = tx.dropWaiting(m, ask.Row)
 	n := o.changes() + o.merged
+	var said []print
+	if arrival && r != nil {
+		said = slices.Clone(r.prints)
+	}
 	if arrival && p != nil && p.thing != "" {
 		tx.detach(p)
 		r = nil
@@ -279,7 +296,7 @@ func (tx *Tx) arrive(m *mapping, key string, p *place, t *thing, r *row, ask *cu
 		t, r = tx.attach(m, key, name)
 		p = tx.place(key)
 	}
-	w := tx.weigh(m, key, t, r, arrival, ask, o)
+	w := tx.weigh(m, key, t, r, said, arrival, ask, o)
 	r.in = true
 	switch {
 	case o.Reread != nil:
@@ -318,7 +335,7 @@ type weighed struct {
 // weigh compares an operation with what was last queued. Only attributes that
 // differ are carried; all of them when this row was not the last to write its
 // thing, and for an update-only row of a person whom pgcio did not create.
-func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, arrival bool, ask *customerio.Ask, o *Origin) weighed {
+func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, said []print, arrival bool, ask *customerio.Ask, o *Origin) weighed {
 	all := t.writer != key || m.def.UpdateOnly && !t.created
 	w := weighed{send: arrival, updateOnly: m.def.UpdateOnly}
 	w.attrs = tx.mem.weighed[:0]
@@ -327,6 +344,10 @@ func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, arrival bool, ask 
 		a := &ask.Operation.Attributes[i]
 		n := tx.attr(a.Name)
 		known, had := r.print(n)
+		if at := slices.IndexFunc(said, func(p print) bool { return p.attr == n }); !had && a.OnChange && at >= 0 {
+			known, had = said[at].hash, true
+			r.setPrint(n, known)
+		}
 		differs := !had || known != fingerprint(a.Value)
 		switch {
 		case a.OnChange:
@@ -437,7 +458,9 @@ func samePerson(a, b string) bool { return a[3] != b[3] }
 
 func (tx *Tx) exists(key string) bool {
 	if t, ok := tx.things[key]; ok {
-		return !t.empty()
+		// One that has just become empty may be filled again, by what trusts that
+		// it was linked while it was there.
+		return !t.fresh || !t.empty()
 	}
 	return tx.load(key) != nil
 }

@@ -396,6 +396,16 @@ func (h *house) asides() []state.Aside {
 	return asides
 }
 
+// mixedUp tells what Customer.io made of an address that was given to somebody
+// before somebody else had let go of it: nothing that anyone hears of.
+func mixedUp(held simulator.State) string {
+	refused, rekeyed := held.Drops[simulator.DropIdentifierConflict], held.Notices[simulator.NoticeRekeyed]
+	if refused+rekeyed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d identifiers were refused silently, %d people were taken for others: %+v", refused, rekeyed, held.FailedAttributeChanges)
+}
+
 // value is what Customer.io has for an attribute of a person, as JSON.
 func (h *house) value(who, attribute string) string {
 	p, _ := h.sim.State("").Person(who)

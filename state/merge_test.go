@@ -233,9 +233,8 @@ func (s script) play(t *testing.T, alone bool) (out outcome) {
 		if len(s.steps) > 0 {
 			h.deliver()
 		}
-		held := h.sim.State("")
-		if n := held.Drops[simulator.DropIdentifierConflict]; n > 0 {
-			r.Fatalf("%d identifiers were refused silently: %+v\n%s", n, held.FailedAttributeChanges, strings.Join(h.sent, "\n"))
+		if problem := mixedUp(h.sim.State("")); problem != "" {
+			r.Fatalf("%s\n%s", problem, strings.Join(h.sent, "\n"))
 		}
 		for m := range h.opts.Mappings {
 			if b := h.books(m); b.Waiting > 0 {

@@ -54,7 +54,7 @@ func (tx *Tx) absorb(ws uint8, t *thing, seq uint64) {
 	for i := 0; i < len(t.steps); i++ {
 		old := &t.steps[i]
 		s := &t.steps[slices.IndexFunc(t.steps, func(s step) bool { return s.seq == seq })]
-		if old.status != parked || !sharesMapping(old, s) || old.updateOnly != s.updateOnly {
+		if old.status != parked || !s.mayTake(old) {
 			continue
 		}
 		w := weighed{}

@@ -193,7 +193,7 @@ func (tx *Tx) refused(it *Item, reason string) {
 	at := slices.IndexFunc(t.steps, func(s step) bool { return s.seq == it.seq })
 	for next := at + 1; next < len(t.steps); next++ {
 		newer := &t.steps[next]
-		if newer.status == waiting && sharesMapping(st, newer) && st.updateOnly == newer.updateOnly {
+		if newer.mayTake(st) {
 			tx.dequeue(it.ws, st)
 			under(st, newer)
 			t.steps = slices.Delete(t.steps, at, at+1)
@@ -207,6 +207,12 @@ func (tx *Tx) refused(it *Item, reason string) {
 	tx.dequeue(it.ws, st)
 	tx.park(it.key, st, parked, reason)
 	tx.forgetPrints(t, st)
+}
+
+// mayTake tells whether a waiting step can carry along what an older one asks:
+// they share a mapping, and who was to be created still is.
+func (s *step) mayTake(old *step) bool {
+	return s.status == waiting && sharesMapping(old, s) && (old.updateOnly || !s.updateOnly)
 }
 
 func sharesMapping(a, b *step) bool {
@@ -244,7 +250,8 @@ func under(old, newer *step) {
 }
 
 // split makes a refused step of several mappings one of each, so that the
-// values Customer.io takes are not parked with those it refuses.
+// values Customer.io takes are not parked with those it refuses. What its mapping
+// has queued since carries a part along.
 func (tx *Tx) split(it *Item, t *thing, at int) {
 	st := t.steps[at]
 	tx.dequeue(it.ws, &st)
@@ -254,7 +261,14 @@ func (tx *Tx) split(it *Item, t *thing, at int) {
 		one.parts = []part{st.parts[i]}
 		one.inFlight = false
 		one.stops = tx.stoppedBy(&st.parts[i], st.stops)
-		if i > 0 {
+		if m := tx.s.registry.mappings[st.parts[i].mapping]; m.def != nil {
+			one.updateOnly = m.def.UpdateOnly // the others may have been what creates
+		}
+		if newer := slices.IndexFunc(t.steps[at+1:], func(s step) bool { return s.mayTake(&one) }); newer >= 0 {
+			under(&one, &t.steps[at+1+newer])
+			continue
+		}
+		if len(alone) > 0 {
 			// They share no attribute, but two identifies of one person never
 			// share a second.
 			one.seq = tx.next()

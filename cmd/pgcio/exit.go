@@ -44,7 +44,7 @@ func exitStatus(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &usage), errors.As(err, &problems):
+	case errors.As(err, &usage), errors.As(err, &problems), unfit(err):
 		return exitUsage
 	case errors.Is(err, errFindings):
 		return exitFindings
@@ -52,6 +52,17 @@ func exitStatus(err error) int {
 		return exitRefused
 	}
 	return exitFailed
+}
+
+// unfit reports whether the database refuses what the configuration asks of it,
+// and will until somebody changes one of the two: rights that the role lacks, or
+// a wal_level that is not logical.
+func unfit(err error) bool {
+	var state interface{ SQLState() string }
+	if !errors.As(err, &state) {
+		return false
+	}
+	return state.SQLState() == "42501" || state.SQLState() == "55000" && strings.Contains(err.Error(), "wal_level")
 }
 
 // lost reports whether changes are lost, or the source is not the one that the

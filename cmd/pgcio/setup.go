@@ -58,10 +58,21 @@ func (a *app) setup(cmd *cobra.Command, cfg *config, source cdc.Config) (err err
 		return err
 	}
 	if known {
+		there, err := cdc.Droppable(ctx, source)
+		if err != nil {
+			return err
+		}
+		if there.Slot == "" {
+			return &cdc.GapError{
+				Reason: fmt.Sprintf("replication slot %s is gone, and the state file %s belongs to it", source.Slot, cfg.state.path),
+				From:   from.Stored,
+				Advice: "move the state file aside, and run `pgcio setup` again: everything the tables hold is sent once more, and event ids keep events from being doubled",
+			}
+		}
 		if _, err := cdc.Publish(ctx, source); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(a.stdout, "slot %s and its state file %s were there already\n", from.Identity.Slot, cfg.state.path)
+		_, err = fmt.Fprintf(a.stdout, "slot %s and its state file %s were there already\n", from.Identity.Slot, cfg.state.path)
 		return err
 	}
 	_, err = fmt.Fprintf(a.stdout, "created publication %s, slot %s at %s and its state file %s\n",

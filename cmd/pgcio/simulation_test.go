@@ -121,7 +121,6 @@ type schedule struct {
 	world  *world
 	sim    *simulator.Simulator
 	memory *state.Memory
-	mapper *mapping.Mapper
 	fuse   atomic.Int64 // steps until the next crash
 	dead   atomic.Bool  // this incarnation has been killed
 	kill   func()

@@ -305,7 +305,6 @@ type tape struct {
 	wants   []cdc.Want
 	pages   []*cdc.Batch
 	wanted  chan struct{}
-	early   bool // acknowledge before it is stored: a mutation
 }
 
 // newTape resumes after what the state has stored. It reports an error when

@@ -2,6 +2,7 @@ package strict
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -15,6 +16,12 @@ type Document struct {
 	problems Problems
 }
 
+// unquoted leaves out what the parser quotes of the file: it may be a secret
+// whose quotes were forgotten.
+func unquoted(message string) string {
+	return regexp.MustCompile(`found "[^"]*" instead`).ReplaceAllString(message, "found something else (are quotes missing?)")
+}
+
 // Open decodes a file's source. What is wrong with its syntax is a problem, and
 // the document is then empty.
 func Open(file string, source []byte) *Document {
@@ -26,7 +33,7 @@ func Open(file string, source []byte) *Document {
 		var syntax toml.ParseError
 		if errors.As(err, &syntax) {
 			p.Line = syntax.Position.Line
-			message = syntax.Message
+			message = unquoted(syntax.Message)
 			if syntax.LastKey != "" {
 				p.Key = syntax.LastKey
 			}

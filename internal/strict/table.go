@@ -136,7 +136,11 @@ func (t *Table) wrong(key, want string, v any) {
 	if s, ok := v.(string); ok && (want == "true or false" && (s == "true" || s == "false") || want == "an integer" && isDigits(s)) {
 		suggestion = "write it without quotes: " + s
 	}
-	t.Problem(key, suggestion, "must be %s, but is %s", want, Describe(v))
+	found := Describe(v)
+	if _, text := v.(string); text && want == "a table" {
+		found = "a string" // where a section is wanted it may be any key's, a secret's too
+	}
+	t.Problem(key, suggestion, "must be %s, but is %s", want, found)
 }
 
 func isDigits(s string) bool {

@@ -77,7 +77,7 @@ func run(t *testing.T, dir string, env []string, name string, args ...string) {
 // check compares what the script sent with what the simulator holds.
 func check(t *testing.T, sim *simulator.Simulator) {
 	state := sim.State("")
-	ada, ok := state.Person("id:ada@1 +/é")
+	ada, ok := state.Person("id:ada 1+/é")
 	if !ok {
 		t.Fatalf("the person is not there: %+v", state.People)
 	}
