@@ -39,7 +39,7 @@ var wanted = map[string][]string{
 	"Service/SystemCallFilter":         {"@system-service", "~@privileged @resources"},
 	"Service/ExecReload":               nil, // not before there is a reload
 	"Install/WantedBy":                 {"multi-user.target"},
-	"Service/LoadCredential":           {"site_id:pgcio.site_id", "track_api_key:pgcio.track_api_key", "app_api_key:pgcio.app_api_key", "postgres_url:pgcio.postgres_url"},
+	"Service/LoadCredential":           {"site_id:/etc/pgcio/site_id", "track_api_key:/etc/pgcio/track_api_key", "app_api_key:/etc/pgcio/app_api_key"},
 }
 
 func TestServiceSettings(t *testing.T) {
