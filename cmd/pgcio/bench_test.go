@@ -382,6 +382,11 @@ func TestBenchLatency(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = session.Close(context.Background()) }()
+	// Asynchronous commits reach the log, and so us, only when Postgres gets round
+	// to writing it.
+	if err := session.Exec(b.Context(), `SET synchronous_commit = on`); err != nil {
+		t.Fatal(err)
+	}
 	const seconds, rate = 30, 200
 	committed := map[string]time.Time{}
 	tick := time.NewTicker(time.Second / rate)
