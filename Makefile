@@ -58,6 +58,10 @@ test-majors: ## run the tests against Postgres on every major version: MAJORS="1
 test-simulation: ## run random schedules of the whole program in virtual time: SEEDS=20000
 	PGCIO_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 0 -run '^TestSimulation$$' -v ./cmd/pgcio
 
+.PHONY: test-mutations
+test-mutations: ## break each law in turn and see that the larger simulation notices
+	$(GO) test -count=1 -tags mutations -run '^TestMutations$$' -v -timeout 60m ./cmd/pgcio
+
 .PHONY: test-contract
 test-contract: ## check the requests against Customer.io's own description: OPENAPI=path
 	@test -n "$(OPENAPI)" || { echo "usage: make test-contract OPENAPI=path/to/openapi.json"; exit 2; }

@@ -179,8 +179,10 @@ func (s *step) room() int {
 	return n
 }
 
+// empty tells whether nothing is known of the thing. The last timestamp given is
+// something: the next has to be later.
 func (t *thing) empty() bool {
-	return len(t.rows) == 0 && len(t.steps) == 0 && len(t.held) == 0 && t.spilled == 0 && !t.created
+	return len(t.rows) == 0 && len(t.steps) == 0 && len(t.held) == 0 && t.spilled == 0 && !t.created && t.stamp == 0
 }
 
 func appendIdentifier(dst []byte, id customerio.Identifier) []byte {

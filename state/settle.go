@@ -191,6 +191,12 @@ func (tx *Tx) refused(it *Item, reason string) {
 	t := tx.thing(it.key)
 	tx.settled = append(tx.settled, t.key)
 	at := slices.IndexFunc(t.steps, func(s step) bool { return s.seq == it.seq })
+	if len(st.parts) > 1 {
+		// A step that could take one part along may stand behind a newer version
+		// of another.
+		tx.split(it, t, at)
+		return
+	}
 	for next := at + 1; next < len(t.steps); next++ {
 		newer := &t.steps[next]
 		if newer.mayTake(st) {
@@ -199,10 +205,6 @@ func (tx *Tx) refused(it *Item, reason string) {
 			t.steps = slices.Delete(t.steps, at, at+1)
 			return
 		}
-	}
-	if len(st.parts) > 1 {
-		tx.split(it, t, at)
-		return
 	}
 	tx.dequeue(it.ws, st)
 	tx.park(it.key, st, parked, reason)

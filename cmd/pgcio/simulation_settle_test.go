@@ -1,0 +1,257 @@
+//go:build mutations
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pgcio/pgcio/cdc"
+	"github.com/pgcio/pgcio/mapping"
+	"github.com/pgcio/pgcio/state"
+)
+
+// audit checks, when an incarnation has ended, that its books balance, and
+// that they count every streamed change exactly once.
+func (s *schedule) audit() {
+	st, err := s.store.Status()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	stored, open := s.store.Stored()
+	for _, m := range st.Mappings {
+		if !m.Books.Balanced() {
+			s.t.Errorf("the books of %s do not balance: %+v", m.Name, m.Books)
+		}
+		table := map[string]string{"orders": orders, "visits": visits}[m.Name] // which receive nothing but the stream
+		if want := s.world.streamed(table, stored, open.Rows); table != "" && m.Books.Received != want {
+			s.t.Errorf("the state reaches to %s %+v, %d changes of %s, but the books say %d were received", stored, open, want, table, m.Books.Received)
+		}
+	}
+}
+
+// heldBack checks, after a transaction has been half stored for a while, that
+// this held back nothing that was there before it (law 7).
+func (s *schedule) heldBack(pause time.Duration) {
+	if !s.healthy || s.slow || pause < 20*time.Second || s.dead.Load() {
+		return
+	}
+	delivered, err := s.store.Delivered()
+	if err != nil {
+		s.t.Errorf("delivered: %v", err)
+	}
+	if stored, open := s.store.Stored(); open.Commit != 0 && delivered < stored {
+		s.t.Errorf("transaction %d is half stored; everything to %s is stored, but delivered is only what goes to %s", open.XID, stored, delivered)
+	}
+}
+
+// operate is the operator: now and then everything parked is tried again, and
+// something is given up.
+func (s *schedule) operate(ctx context.Context) error {
+	rng := rand.New(rand.NewPCG(s.seed, uint64(time.Now().UnixNano())))
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(rng.Int64N(int64(30 * time.Second)))):
+		}
+		st, err := s.store.Status()
+		if err != nil {
+			return err
+		}
+		for _, m := range st.Mappings {
+			if !m.Books.Balanced() {
+				return fmt.Errorf("the books of %s do not balance: %+v", m.Name, m.Books)
+			}
+		}
+		asides, err := s.store.Asides("", false, 100)
+		if err != nil {
+			return err
+		}
+		switch {
+		case len(asides) == 0:
+		case rng.IntN(3) == 0:
+			err = s.drop(ctx, asides[rng.IntN(len(asides))].ID)
+		default:
+			_, err = s.store.Retry(ctx, "", nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+var ulidPattern = regexp.MustCompile(`"id":"([0-9A-Z]{26})"`)
+
+// drop gives an entry up, and remembers that.
+func (s *schedule) drop(ctx context.Context, id uint64) error {
+	a, err := s.store.Aside(id)
+	if err != nil {
+		return nil // a change has taken it along
+	}
+	what := a.Mapping + " " + a.Thing
+	if row, ok := rowAside(a); ok {
+		what = a.Mapping + " id:" + row
+	} else if m := ulidPattern.FindStringSubmatch(a.Payload); m != nil {
+		what = m[1]
+	}
+	s.world.mu.Lock()
+	xid := s.world.xid
+	s.world.mu.Unlock()
+	s.mu.Lock()
+	s.dropped[what] = xid
+	s.mu.Unlock()
+	s.logf("dropping %d: %s: %s", id, what, a.Reason)
+	if _, err := s.store.Drop(ctx, "", []uint64{id}); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// rowAside is the id of a row that is parked because it could not be mapped.
+func rowAside(a state.Aside) (id string, unmapped bool) {
+	quoted, unmapped := strings.CutPrefix(a.Thing, "row ")
+	if !unmapped {
+		return "", false
+	}
+	key, err := strconv.Unquote(quoted)
+	if err != nil {
+		panic(err)
+	}
+	columns, err := mapping.DecodeKey([]byte(key))
+	if err != nil {
+		panic(err)
+	}
+	return columns[0], true
+}
+
+// settle waits until there is nothing left to do.
+func (s *schedule) settle(ctx context.Context) {
+	if !s.healthy {
+		// Not only a restart repairs what went wrong.
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(5 * time.Minute):
+		}
+		s.mend()
+	}
+	deadline := time.Now().Add(6 * time.Hour)
+	s.quiet(ctx, deadline)
+	if ctx.Err() != nil {
+		return
+	}
+	// What a fault made Customer.io refuse it takes now.
+	if _, err := s.store.Retry(ctx, "", nil); err != nil {
+		s.t.Fatal(err)
+	}
+	s.quiet(ctx, deadline)
+	if err := s.sim.Settle(ctx); err != nil && ctx.Err() == nil {
+		s.t.Fatal(err)
+	}
+	asides, err := s.store.Asides("", false, 1000)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.explain(asides)
+}
+
+// quiet returns when all that was committed is stored and nothing waits.
+func (s *schedule) quiet(ctx context.Context, deadline time.Time) {
+	for quiet := 0; quiet < 3; quiet++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(5 * time.Second):
+		}
+		st, err := s.store.Status()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.world.mu.Lock()
+		busy := st.Rereads > 0 || st.Stored < s.world.end
+		s.world.mu.Unlock()
+		waits := fmt.Sprintf("stored is %s, %d rows wait to be read", st.Stored, st.Rereads)
+		for _, m := range st.Mappings {
+			if m.Books.Waiting > 0 || m.Backfill.Running {
+				busy = true
+				waits += fmt.Sprintf("; %s: %d changes wait, backfill %+v", m.Name, m.Books.Waiting, m.Backfill)
+			}
+		}
+		if busy {
+			quiet = -1
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("not settled after hours: %s", waits)
+		}
+	}
+}
+
+// explain checks that everything that is parked at the end should be, and that
+// everything is parked that cannot be sent.
+func (s *schedule) explain(asides []state.Aside) {
+	w := s.world
+	is := map[string]bool{}
+	for range asides { // one may be parked because of another
+		for _, a := range asides {
+			if !s.due(a) {
+				continue
+			}
+			is[a.Mapping+" "+a.Thing] = true
+			if id, unmapped := rowAside(a); unmapped {
+				is[a.Mapping+" id:"+id] = true
+			} else {
+				s.parked[a.Thing] = true
+			}
+		}
+	}
+	for _, a := range asides {
+		if !is[a.Mapping+" "+a.Thing] {
+			s.t.Errorf("%+v is parked", a)
+		}
+	}
+	for _, id := range w.living(contacts) {
+		if value(w.current(contacts, id)[whom]) == tooLong && !is["contacts id:"+id] && s.dropped["contacts id:"+id] == 0 {
+			s.t.Errorf("contact %s has an address that cannot be sent, and is not parked", id)
+		}
+	}
+	for _, id := range w.living(users) {
+		if row := w.current(users, id); out(row) && isLong(row[userBio]) && !is["leavers id:"+id] && s.dropped["leavers id:"+id] == 0 {
+			s.t.Errorf("user %s has a bio that cannot be sent, and is not parked", id)
+		}
+	}
+}
+
+func isLong(bio cdc.Column) bool { return strings.HasPrefix(value(bio), "long ") }
+
+// due tells whether an entry is rightly parked.
+func (s *schedule) due(a state.Aside) bool {
+	w := s.world
+	row, unmapped := rowAside(a)
+	switch a.Mapping {
+	case "people":
+		// A person whose row has gone keeps the address it had at Customer.io,
+		// whatever its row said afterwards; so does one whose own next address
+		// cannot be had. Where changes are refused, those that follow may come to
+		// be a swap, which stays parked.
+		_, holder, held := strings.Cut(a.Reason, "is still held by id:")
+		return held && (s.refusing || out(w.current(users, holder)) || s.parked["id:"+holder] || s.dropped["people id:"+holder] != 0)
+	case "contacts":
+		now := w.current(contacts, row)
+		return unmapped && (now == nil || value(now[whom]) == tooLong)
+	case "leavers":
+		now := w.current(users, row)
+		return unmapped && (now == nil || isLong(now[userBio]))
+	case "orders", "history":
+		return strings.HasPrefix(a.Reason, "event_id is not unique") && slices.ContainsFunc(w.rows[orders][row], func(v rowVersion) bool {
+			return v.columns != nil && w.doubled[value(v.columns[orderRef])]
+		})
+	}
+	return false
+}
