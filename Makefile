@@ -59,7 +59,7 @@ test-simulation: ## run random schedules of the whole program in virtual time: S
 	PGCIO_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 0 -run '^TestSimulation$$' -v ./cmd/pgcio
 
 .PHONY: test-mutations
-test-mutations: ## break each law in turn and see that the larger simulation notices
+test-mutations: ## break each law in turn and see that the simulation notices
 	$(GO) test -count=1 -tags mutations -run '^TestMutations$$' -v -timeout 60m ./cmd/pgcio
 
 .PHONY: test-contract

@@ -104,9 +104,9 @@ func (tx *Tx) applyPerson(m *mapping, ask *customerio.Ask, o *Origin) {
 	books.Received += o.changes()
 	b := tx.s.backfillOf(m)
 	if ask.Answer == customerio.Truncated {
-		// A row that goes away changes nothing under these behaviors, but a page
+		// A row that goes away changes nothing under these behaviors, but what was
 		// read before the truncate must not bring it back as news.
-		if b.running() {
+		if b.running() || tx.tally.waitingRows() {
 			b.truncated = o.XID
 			tx.storeBackfill(m, b)
 		}

@@ -25,7 +25,7 @@ type backfill struct {
 	cursor    []string // key of the last row stored
 	rows      uint64
 	total     int64  // estimated; -1 unknown
-	truncated uint64 // xid of the newest truncate streamed since it began
+	truncated uint64 // xid of the newest truncate streamed since it began, or while rows waited to be read
 	first     bool
 }
 
@@ -162,7 +162,10 @@ func (tx *Tx) Backfilled(mapping int, rows int, last []string, done bool) error 
 		next.cursor = last
 	}
 	if done {
-		next.phase, next.cursor, next.truncated = backfillDone, nil, 0
+		next.phase, next.cursor = backfillDone, nil
+		if !tx.tally.waitingRows() {
+			next.truncated = 0
+		}
 		tx.sweepLater(sweepOut, number16(kindRow, m.number))
 		tx.sweepLater(sweepOwners, []byte{m.ws})
 	}

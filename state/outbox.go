@@ -99,8 +99,9 @@ func laneOf(o *Origin) uint8 {
 func (tx *Tx) joinable(ws uint8, t *thing, w *weighed, stops []customerio.Identifier, o *Origin) *step {
 	var last *step
 	for i := range t.steps {
-		if t.steps[i].status == waiting {
-			last = &t.steps[i]
+		// One that was set aside and waits again is behind those that came since.
+		if s := &t.steps[i]; s.status == waiting && (last == nil || s.seq > last.seq) {
+			last = s
 		}
 	}
 	if last == nil || last.inFlight {

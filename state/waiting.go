@@ -36,10 +36,15 @@ type Waiting struct {
 	changes uint64
 	reason  string
 	seq     uint64
+
+	truncated uint64 // xid of the newest truncate, of its table; not stored here
 }
 
-// Seen tells whether a snapshot saw the newest change of the row.
-func (w *Waiting) Seen(visible func(uint64) bool) bool { return w.xid == 0 || visible(w.xid) }
+// Seen tells whether a snapshot saw the newest change of the row, and that its
+// table was emptied.
+func (w *Waiting) Seen(visible func(uint64) bool) bool {
+	return (w.xid == 0 || visible(w.xid)) && (w.truncated == 0 || visible(w.truncated))
+}
 
 // Streamed tells whether a change of the stream left the row waiting, and not
 // a read.
@@ -230,7 +235,7 @@ func (tx *Tx) WaitingRow(mapping int, row []byte) (*Waiting, bool) {
 	if w == nil {
 		return nil, false
 	}
-	w.Mapping = mapping
+	w.Mapping, w.truncated = mapping, tx.s.backfillOf(m).truncated
 	return w, true
 }
 

@@ -1,5 +1,3 @@
-//go:build mutations
-
 package main
 
 import (
@@ -37,9 +35,10 @@ func (s *schedule) audit() {
 }
 
 // heldBack checks, after a transaction has been half stored for a while, that
-// this held back nothing that was there before it (law 7).
+// this held back nothing that was there before it (law 7). Where addresses move,
+// what another person still has may wait for the newest version instead.
 func (s *schedule) heldBack(pause time.Duration) {
-	if !s.healthy || s.slow || pause < 20*time.Second || s.dead.Load() {
+	if !s.world.fixed || s.slow || pause < 20*time.Second || s.dead.Load() {
 		return
 	}
 	delivered, err := s.store.Delivered()
@@ -51,15 +50,20 @@ func (s *schedule) heldBack(pause time.Duration) {
 	}
 }
 
-// operate is the operator: now and then everything parked is tried again, and
-// something is given up.
-func (s *schedule) operate(ctx context.Context) error {
+// operate is the operator: now and then everything parked is tried again, or
+// something is given up; only the former in the last incarnation, and not for
+// ever.
+func (s *schedule) operate(ctx context.Context, last bool) error {
 	rng := rand.New(rand.NewPCG(s.seed, uint64(time.Now().UnixNano())))
-	for {
+	for end := time.Now().Add(4 * time.Minute); ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Duration(rng.Int64N(int64(30 * time.Second)))):
+		case <-time.After(time.Duration(rng.Int64N(int64(15 * time.Second)))):
+		}
+		if last && time.Now().After(end) {
+			<-ctx.Done()
+			return ctx.Err()
 		}
 		st, err := s.store.Status()
 		if err != nil {
@@ -76,7 +80,7 @@ func (s *schedule) operate(ctx context.Context) error {
 		}
 		switch {
 		case len(asides) == 0:
-		case rng.IntN(3) == 0:
+		case !last && rng.IntN(3) == 0:
 			err = s.drop(ctx, asides[rng.IntN(len(asides))].ID)
 		default:
 			_, err = s.store.Retry(ctx, "", nil)
@@ -147,6 +151,9 @@ func (s *schedule) settle(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	if !s.refusing {
+		s.explain() // what may be sent needs no operator
+	}
 	// What a fault made Customer.io refuse it takes now.
 	if _, err := s.store.Retry(ctx, "", nil); err != nil {
 		s.t.Fatal(err)
@@ -155,11 +162,7 @@ func (s *schedule) settle(ctx context.Context) {
 	if err := s.sim.Settle(ctx); err != nil && ctx.Err() == nil {
 		s.t.Fatal(err)
 	}
-	asides, err := s.store.Asides("", false, 1000)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.explain(asides)
+	s.explain()
 }
 
 // quiet returns when all that was committed is stored and nothing waits.
@@ -195,8 +198,12 @@ func (s *schedule) quiet(ctx context.Context, deadline time.Time) {
 
 // explain checks that everything that is parked at the end should be, and that
 // everything is parked that cannot be sent.
-func (s *schedule) explain(asides []state.Aside) {
+func (s *schedule) explain() {
 	w := s.world
+	asides, err := s.store.Asides("", false, 1000)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	is := map[string]bool{}
 	for range asides { // one may be parked because of another
 		for _, a := range asides {
@@ -241,7 +248,7 @@ func (s *schedule) due(a state.Aside) bool {
 		// cannot be had. Where changes are refused, those that follow may come to
 		// be a swap, which stays parked.
 		_, holder, held := strings.Cut(a.Reason, "is still held by id:")
-		return held && (s.refusing || out(w.current(users, holder)) || s.parked["id:"+holder] || s.dropped["people id:"+holder] != 0)
+		return held && (s.refusing || out(w.current(users, strings.TrimPrefix(a.Thing, "id:"))) || out(w.current(users, holder)) || s.parked["id:"+holder] || s.dropped["people id:"+holder] != 0)
 	case "contacts":
 		now := w.current(contacts, row)
 		return unmapped && (now == nil || value(now[whom]) == tooLong)

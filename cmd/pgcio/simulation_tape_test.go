@@ -1,5 +1,3 @@
-//go:build mutations
-
 package main
 
 import (
@@ -182,10 +180,24 @@ func (t *tape) page() (b *cdc.Batch, soon time.Duration) {
 		}
 		if p.Read.Position <= t.handed && t.skip == 0 {
 			t.pages = slices.Delete(t.pages, i, i+1)
+			t.w.meet(p.Batch)
 			return p.Batch, 0
 		}
 	}
 	return nil, soon
+}
+
+// meet enters whom a page of the first mapping brings before the stream does.
+func (w *world) meet(b *cdc.Batch) {
+	if b.Read.Want.ID != pageID(0) {
+		return
+	}
+	for i := range b.Changes {
+		text, _ := b.Changes[i].New.Get(0)
+		if id := string(text); w.changedBy(users, id) <= w.slotXID && !out(w.current(users, id)) {
+			w.met[id] = true
+		}
+	}
 }
 
 // read is what the newest snapshot shows of a table: a page of at most limit

@@ -1,5 +1,3 @@
-//go:build mutations
-
 package main
 
 import (

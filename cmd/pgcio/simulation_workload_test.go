@@ -1,5 +1,3 @@
-//go:build mutations
-
 package main
 
 import (
@@ -15,20 +13,22 @@ import (
 // workload is what the statements of a world remember, and what they promise
 // that Customer.io will hold.
 type workload struct {
-	clock   int // statements so far
-	given   map[string]int
-	emails  int
-	loose   []string           // addresses their holders have given up
-	birth   map[string]int     // user → when it was inserted by the stream, being in
-	named   map[string]int     // user → when it took the address it has
-	unclear map[string]bool    // users and addresses of which it is not known who has what when
-	written map[string]int     // contact → when it was last written
-	events  map[string]eventOf // ref → the event of a streamed order
-	doubled map[string]bool    // refs that a second order has claimed
-	visited map[string]string  // visit → the user who must get it; "": not known
-	fresh   map[string]bool    // orders inserted by the stream
-	came    map[string]bool    // those of the transaction in hand
-	freed   []string           // refs they have given up
+	fixed     bool // addresses stay with their users
+	clock     int  // statements so far
+	slotClock int  // when the slot was created
+	given     map[string]int
+	emails    int
+	loose     []string           // addresses their holders have given up
+	birth     map[string]int     // user → when it was inserted by the stream, being in
+	named     map[string]int     // user → when it took the address it has
+	unclear   map[string]bool    // users and addresses of which it is not known who has what when
+	written   map[string]int     // contact → when it was last written
+	events    map[string]eventOf // ref → the event of a streamed order
+	doubled   map[string]bool    // refs that a second order has claimed
+	visited   map[string]string  // visit → the user who had the address
+	fresh     map[string]bool    // orders inserted by the stream
+	came      map[string]bool    // those of the transaction in hand
+	freed     []string           // refs they have given up
 }
 
 // eventOf is an event as the transaction that inserted its row left it.
@@ -87,9 +87,11 @@ func (w *world) statement(t *worldTxn) {
 		if id := w.pick(users); id != "" {
 			w.write(t, users, id, slices.Clone(w.current(users, id)))
 		}
-	case 9, 10: // another address; the old one may go to somebody else, later
+	case 9, 10:
+		// Another address; the old one may go to somebody else, later. A row that
+		// is not in keeps it at Customer.io until it comes back.
 		id := w.pick(users)
-		if row := w.current(users, id); !out(row) {
+		if row := w.current(users, id); row != nil && !w.fixed {
 			w.loose = append(w.loose, value(row[userEmail]))
 			w.change(t, users, id, userEmail, text(w.newEmail()))
 		}
@@ -139,6 +141,24 @@ func (w *world) leaveOrRekey(t *worldTxn) {
 	w.rekey(t, users, id, to)
 	// The person of the old id keeps the address, so the row takes another.
 	w.change(t, users, to, userEmail, text(w.newEmail()))
+}
+
+// reload empties a table, and fills it anew where it can.
+func (w *world) reload(t *worldTxn, table string) {
+	var rows [][]cdc.Column
+	for _, id := range w.living(table) {
+		rows = append(rows, w.current(table, id))
+	}
+	w.truncate(t, table)
+	if table != profiles && table != contacts || w.rng.IntN(2) == 0 {
+		return
+	}
+	for _, row := range rows {
+		id := w.nextID(table)
+		row = slices.Clone(row)
+		row[0], row[2] = text(id), w.mark("new")
+		w.write(t, table, id, row)
+	}
 }
 
 func (w *world) insertProfile(t *worldTxn) {
@@ -201,10 +221,7 @@ func (w *world) visit(t *worldTxn) {
 	}
 	email := value(w.current(users, user)[userEmail])
 	id := w.nextID(visits)
-	w.visited[id] = ""
-	if w.has(user, email) {
-		w.visited[id] = user
-	}
+	w.visited[id] = user
 	w.write(t, visits, id, []cdc.Column{text(id), text(email)})
 }
 
@@ -289,7 +306,9 @@ func (w *world) wrote(table, id string, old, row []cdc.Column) {
 	w.clock++
 	switch {
 	case table == contacts:
-		w.written[id] = w.clock
+		if old == nil || row == nil || value(old[whom]) != value(row[whom]) || value(old[contactScore]) != value(row[contactScore]) {
+			w.written[id] = w.clock // what says the same again is not sent
+		}
 	case table != users:
 	case old == nil:
 		w.named[id] = w.clock
@@ -299,13 +318,8 @@ func (w *world) wrote(table, id string, old, row []cdc.Column) {
 	case row == nil || value(old[userDeleted]) != value(row[userDeleted]):
 		// What such a row says next may have to be read first.
 		w.unclear[id] = true
-		w.unclear[value(old[userEmail])] = true
 	case value(old[userEmail]) != value(row[userEmail]):
-		if w.birth[id] == 0 || w.unclear[id] || w.unclear[value(row[userEmail])] {
-			w.unclear[id] = true
-			w.unclear[value(old[userEmail])] = true
-			w.unclear[value(row[userEmail])] = true
-		}
+		w.unclear[id] = w.unclear[id] || w.birth[id] == 0
 		w.named[id] = w.clock
 	}
 }
@@ -314,23 +328,38 @@ func (w *world) rekeyed(table, id, to string) {
 	w.clock++
 	if table == users {
 		w.unclear[id], w.unclear[to] = true, true
-		w.unclear[value(w.current(users, to)[userEmail])] = true
 	}
 }
 
-// has tells whether the user is known to have the address at Customer.io, once
-// all that was committed until now has been sent in order.
-func (w *world) has(user, email string) bool {
-	return w.birth[user] != 0 && !w.unclear[user] && !w.unclear[email]
+// clear tells whether the user is known to have had its addresses at
+// Customer.io whenever its row had them, once all is sent in order.
+func (w *world) clear(user string) bool { return w.birth[user] != 0 && !w.unclear[user] }
+
+// spread makes unclear, when all is over, whoever shares an address with
+// somebody unclear: one may wait for the other, for good.
+func (w *world) spread() {
+	for again := true; again; {
+		again = false
+		for _, id := range w.ids[users] {
+			for _, v := range w.rows[users][id] {
+				if v.columns == nil {
+					continue
+				}
+				if email := value(v.columns[userEmail]); w.unclear[id] != w.unclear[email] {
+					w.unclear[id], w.unclear[email], again = true, true, true
+				}
+			}
+		}
+	}
 }
 
 // there tells whether a user has been one, for the stream or a backfill, since
 // before anything was about it.
 func (w *world) there(user string) bool {
 	if w.birth[user] != 0 {
-		return !w.unclear[user]
+		return w.clear(user)
 	}
-	return w.changedBy(users, user) <= w.slotXID && !out(w.current(users, user))
+	return w.met[user] && w.named[user] <= w.slotClock
 }
 
 // settleEvents enters what the orders that came with the transaction are, as

@@ -1,5 +1,3 @@
-//go:build mutations
-
 package main
 
 import (
@@ -33,6 +31,10 @@ type world struct {
 	slotXID uint64  // the newest transaction before the slot
 	open    bool    // the slot exists
 	seen    uint64  // the newest transaction that a snapshot has seen
+
+	// met are the users who were handed on by a backfill, being in, before the
+	// stream had anything about them.
+	met map[string]bool
 
 	workload
 }
@@ -98,7 +100,7 @@ func worldTable(oid uint32, name string, columns ...string) *cdc.Table {
 
 func newWorld(seed uint64) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(seed, 1)), xid: 100, end: 0x1000, grown: make(chan struct{}), rows: map[string]map[string][]rowVersion{}, ids: map[string][]string{},
+		rng: rand.New(rand.NewPCG(seed, 1)), xid: 100, end: 0x1000, grown: make(chan struct{}), rows: map[string]map[string][]rowVersion{}, ids: map[string][]string{}, met: map[string]bool{},
 		tables: map[string]*cdc.Table{
 			users:    worldTable(1, "users", "id", "email", "plan", "bio", "deleted"),
 			profiles: worldTable(2, "profiles", "id", "user_id", "tier"),
@@ -169,8 +171,9 @@ func (w *world) commit(n int) {
 	w.xid++
 	t := worldTxn{commit: w.end + 0x10, xid: w.xid, at: time.Now()}
 	w.begin()
-	if w.rng.IntN(40) == 0 {
-		w.truncate(&t, []string{users, profiles, contacts, orders, orders, contacts}[w.rng.IntN(6)])
+	// Rather early, while backfills run.
+	if w.rng.IntN(40) == 0 || w.open && w.xid < w.slotXID+6 && w.rng.IntN(6) == 0 {
+		w.reload(&t, []string{users, profiles, profiles, contacts, contacts, orders}[w.rng.IntN(6)])
 	} else {
 		for range n {
 			w.statement(&t)
@@ -193,6 +196,7 @@ func (w *world) commit(n int) {
 // createSlot lets everything from now on be streamed.
 func (w *world) createSlot() {
 	w.open, w.slot, w.acked, w.slotXID = true, w.end, w.end, w.xid
+	w.slotClock = w.clock
 	w.seen = w.xid // every transaction older than the keeping of xids has ended: the first page has waited for that
 }
 
