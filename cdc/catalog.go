@@ -49,7 +49,7 @@ func describe(ctx context.Context, s *session, cfg Config, tables []string) (map
 		schema, name := splitTable(t)
 		names[i] = "(" + quoteLiteral(schema) + ", " + quoteLiteral(name) + ")"
 	}
-	r, err := s.query(ctx, `SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, c.reltuples::int8
+	r, err := s.query(ctx, `SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, c.reltuples::int8, c.relpersistence
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE (n.nspname, c.relname) IN (`+strings.Join(names, ", ")+`)`)
 	if err != nil {
@@ -59,7 +59,7 @@ func describe(ctx context.Context, s *session, cfg Config, tables []string) (map
 	var oids []uint32
 	for i := range r {
 		t := &Table{OID: oid(r.text(i, 0)), Schema: r.text(i, 1), Name: r.text(i, 2), Kind: r[i][3][0],
-			Identity: ReplicaIdentity(r[i][4][0]), Rows: r.int(i, 5)}
+			Identity: ReplicaIdentity(r[i][4][0]), Rows: r.int(i, 5), persistence: r[i][6][0]}
 		byName[t.String()], byOID[t.OID] = t, t
 		oids = append(oids, t.OID)
 	}
@@ -143,6 +143,9 @@ func readColumns(ctx context.Context, s *session, _ Config, tables map[uint32]*T
 		}
 		if !carried {
 			t.Unpublished = append(t.Unpublished, name)
+			if r.bool(i, 4) {
+				t.Generated = append(t.Generated, name)
+			}
 			continue
 		}
 		t.Columns = append(t.Columns, TableColumn{Name: name, Type: types[oid(r.text(i, 2))], NotNull: r.bool(i, 3)})

@@ -41,7 +41,7 @@ func TestCatalog(t *testing.T) {
 
 func findings(t *testing.T, cfg Config, columns map[string][]string) (bad []string, all []Finding) {
 	t.Helper()
-	all, err := Inspect(testContext(t), cfg, columns)
+	all, err := Inspect(testContext(t), cfg, columns, Kept{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +71,45 @@ func TestInspect(t *testing.T) {
 		`table public.made: column twice is generated: it is never sent | map the columns it is computed from, in an expr`,
 		`table public.made: there is no column thrice | correct the mapping`,
 	)
+}
+
+// What run would refuse to go on from is found beside the state.
+func TestInspectState(t *testing.T) {
+	db := pgtest.NewDatabase(t)
+	db.Exec(t, usersTable)
+	cfg := config(t, db, "public.users")
+	id, at, err := Setup(testContext(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = Teardown(context.Background(), cfg) })
+	other, ahead := id, at+1<<40
+	other.SystemID = "1"
+	for _, c := range []struct {
+		name string
+		kept Kept
+		want string
+	}{
+		{"its own", Kept{Resume: &Resume{Identity: id, Stored: at}}, ""},
+		{"none", Kept{None: true}, "exists, and no state that belongs to it | put the state file back"},
+		{"another cluster's", Kept{Resume: &Resume{Identity: other, Stored: at}}, "its system identifier is " + id.SystemID + ", not 1 | if postgres.url is wrong"},
+		{"ahead", Kept{Resume: &Resume{Identity: id, Stored: ahead}}, "the state is ahead of the server"},
+		{"behind", Kept{Resume: &Resume{Identity: id, Stored: at - 1}}, "was moved on to " + at.String()},
+	} {
+		all, err := Inspect(testContext(t), cfg, nil, c.kept)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var bad string
+		for _, f := range all {
+			if f.Severity == Failure {
+				bad += f.Problem + " | " + f.Fix + "\n"
+			}
+		}
+		if !strings.Contains(bad, c.want) || (bad == "") != (c.want == "") {
+			t.Errorf("%s: %q, want %q", c.name, bad, c.want)
+		}
+	}
 }
 
 func TestInspectPublication(t *testing.T) {
@@ -144,8 +183,9 @@ func TestSetupSQL(t *testing.T) {
 	db := pgtest.New(t).DB()
 	db.Exec(t, usersTable+`CREATE TABLE orders (id int PRIMARY KEY, v text)`)
 	cfg := config(t, db, "public.users", "public.orders")
+	look := cfg
 	cfg.URL = as(t, cfg.URL, "somebody", "x")
-	sql := SetupSQL(cfg, map[string][]string{"public.users": {"id", "email", "bio"}})
+	sql := SetupSQL(testContext(t), cfg, look, map[string][]string{"public.users": {"id", "email", "bio"}})
 	db.Exec(t, sql) // it runs as it is printed
 	db.Exec(t, `ALTER ROLE somebody PASSWORD 'x'`)
 	cfg.Manage = false

@@ -16,9 +16,16 @@ type GapError struct {
 	Advice string  // what to do
 }
 
-func (e *GapError) Error() string {
+func (e *GapError) Error() string { return advised(e.problem(), e.Advice) }
+
+// problem is the error without its advice.
+func (e *GapError) problem() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "changes are lost: %s; ", e.Reason)
+	fmt.Fprintf(&b, "changes are lost: %s", e.Reason)
+	if e.From == 0 && e.To == 0 {
+		return b.String()
+	}
+	b.WriteString("; ")
 	switch {
 	case e.To > e.From:
 		fmt.Fprintf(&b, "what was committed between %s and %s cannot be read any more", e.From, e.To)
@@ -27,11 +34,32 @@ func (e *GapError) Error() string {
 	default:
 		fmt.Fprintf(&b, "what was committed after %s cannot be read any more", e.From)
 	}
-	if e.Advice != "" {
-		b.WriteString("; ")
-		b.WriteString(e.Advice)
-	}
 	return b.String()
+}
+
+func (e *GapError) parts() (problem, fix string) { return e.problem(), e.Advice }
+
+func (e *SourceError) parts() (problem, fix string) { return e.problem(), e.Advice }
+
+// lostError is a *GapError or a *SourceError.
+type lostError interface {
+	error
+	parts() (problem, fix string)
+}
+
+// NoState is the gap of a slot without the state that belongs to it.
+func NoState(cfg Config) *GapError {
+	return &GapError{
+		Reason: fmt.Sprintf("replication slot %s exists, and no state that belongs to it", cfg.Slot),
+		Advice: "put the state file back; or, to start over from what the tables hold now: `pgcio teardown`, then `pgcio run`",
+	}
+}
+
+func advised(problem, advice string) string {
+	if advice == "" {
+		return problem
+	}
+	return problem + "; " + advice
 }
 
 // startOver is how to go on after a gap, until there is a resync.
@@ -48,9 +76,21 @@ type SourceError struct {
 	Advice     string
 }
 
-func (e *SourceError) Error() string {
-	return fmt.Sprintf("this is not the source that was expected: its %s is %s, not %s; %s", e.What, e.Have, e.Want, e.Advice)
+func (e *SourceError) Error() string { return advised(e.problem(), e.Advice) }
+
+func (e *SourceError) problem() string {
+	return fmt.Sprintf("this is not the source that was expected: its %s is %s, not %s", e.What, e.Have, e.Want)
 }
+
+// UnfitError says that the server cannot serve us as it is set up, before
+// anything was made there.
+type UnfitError struct {
+	Subject string // a setting
+	Problem string
+	Fix     string // one line
+}
+
+func (e *UnfitError) Error() string { return advised(e.Problem, e.Fix) }
 
 const otherSource = "if postgres.url is wrong, correct it; if the data did move here, move the state file aside and run again (everything is then read anew)"
 

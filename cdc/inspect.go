@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -31,8 +32,13 @@ type Finding struct {
 type inspection struct {
 	cfg     Config
 	columns map[string][]string // mapped columns of a table
+	kept    Kept
 	s       *session
 	found   []Finding
+
+	tables   map[string]*Table // as described
+	problems []error           // tables that cannot be described
+	verified error             // whether what follows on the state can be read
 
 	role  string
 	slot  slotRow
@@ -44,13 +50,20 @@ func (i *inspection) add(severity Severity, subject, fix, problem string, args .
 	i.found = append(i.found, Finding{severity, subject, fmt.Sprintf(problem, args...), fix})
 }
 
+// Kept says for Inspect what state there is beside the slot. The zero Kept:
+// nobody could look, or it does not matter.
+type Kept struct {
+	Resume *Resume // of a state that belongs to a source
+	None   bool    // there is no state, or one that belongs to no source
+}
+
 // Inspect finds out whether the source can be followed, what loses changes, and
 // what would break the application (T24, T26, T27, T35, T37 to T39, T47, T62).
 // columns are the mapped columns of each of cfg.Tables, where they are known.
 // It changes nothing. What cannot be asked is a finding, too; the error is that
 // of an unusable ctx.
-func Inspect(ctx context.Context, cfg Config, columns map[string][]string) ([]Finding, error) {
-	i := &inspection{cfg: cfg.withDefaults(), columns: columns}
+func Inspect(ctx context.Context, cfg Config, columns map[string][]string, kept Kept) ([]Finding, error) {
+	i := &inspection{cfg: cfg.withDefaults(), columns: columns, kept: kept}
 	s, err := connect(ctx, i.cfg, ordinary)
 	if err != nil {
 		i.add(Failure, "connection", "correct postgres.url, and let the server's pg_hba.conf admit the role", "%v", err)
@@ -63,7 +76,7 @@ func Inspect(ctx context.Context, cfg Config, columns map[string][]string) ([]Fi
 		do   func(context.Context) error
 	}{
 		{"connection", i.connection}, {"server", i.server}, {"role", i.privileges}, {"replication", i.replication},
-		{"slot", i.slots}, {"publication", i.publication}, {"tables", i.tables},
+		{"slot", i.slots}, {"tables", i.describe}, {"publication", i.publication}, {"tables", i.eachTable},
 	} {
 		if err := check.do(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -130,7 +143,7 @@ func (i *inspection) connection(ctx context.Context) error {
 }
 
 func (i *inspection) server(ctx context.Context) error {
-	r, err := i.s.query(ctx, `SELECT name, setting FROM pg_settings WHERE name IN ('server_version', 'wal_level', 'max_replication_slots', 'max_wal_senders',
+	r, err := i.s.query(ctx, `SELECT name, setting FROM pg_settings WHERE name IN ('server_version', 'max_wal_senders',
 		'max_slot_wal_keep_size', 'wal_sender_timeout', 'idle_replication_slot_timeout')`)
 	if err != nil {
 		return err
@@ -144,9 +157,6 @@ func (i *inspection) server(ctx context.Context) error {
 	} else {
 		i.add(OK, "server", "", "Postgres %s", set["server_version"])
 	}
-	if set["wal_level"] != "logical" && i.s.version < 190000 { // 19 raises it when it is needed
-		i.add(Failure, "wal_level", "ALTER SYSTEM SET wal_level = 'logical'; then restart Postgres (Amazon RDS: rds.logical_replication = 1)", "it is %s, and must be logical", set["wal_level"])
-	}
 	if set["max_slot_wal_keep_size"] == "-1" {
 		i.add(Warning, "max_slot_wal_keep_size", "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf();", "nothing bounds the WAL that is kept while pgcio is away: it may fill the disk")
 	}
@@ -156,21 +166,26 @@ func (i *inspection) server(ctx context.Context) error {
 	if v := set["idle_replication_slot_timeout"]; v != "" && v != "0" {
 		i.add(Warning, "idle_replication_slot_timeout", "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();", "Postgres drops what the slot needs when pgcio is away for %s seconds", v)
 	}
-	r, err = i.s.query(ctx, `SELECT (SELECT count(*) FROM pg_replication_slots), (SELECT count(*) FROM pg_stat_replication)`)
+	r, err = i.s.query(ctx, `SELECT count(*) FROM pg_stat_replication`)
 	if err != nil {
 		return err
 	}
 	if i.slot, err = readSlot(ctx, i.s, i.cfg.Slot); err != nil {
 		return err
 	}
-	var slots, senders int64
-	_, _ = fmt.Sscan(set["max_replication_slots"], &slots)
+	var senders int64
 	_, _ = fmt.Sscan(set["max_wal_senders"], &senders)
-	if free := slots - r.int(0, 0); free < 1 && !i.slot.Exists {
-		i.add(Failure, "max_replication_slots", fmt.Sprintf("ALTER SYSTEM SET max_replication_slots = %d; then restart Postgres, or drop a slot nobody needs", slots+2), "all %d slots are taken", slots)
+	if !i.slot.Exists {
+		lacks, err := room(ctx, i.s)
+		if err != nil {
+			return err
+		}
+		for _, l := range lacks {
+			i.add(Failure, l.Subject, l.Fix, "%s", l.Problem)
+		}
 	}
 	// One streams, one notices a shutdown; a daemon that runs has its own.
-	if free := senders - r.int(0, 1); free < 2 && i.slot.ActivePID == 0 {
+	if free := senders - r.int(0, 0); free < 2 && i.slot.ActivePID == 0 {
 		i.add(Failure, "max_wal_senders", fmt.Sprintf("ALTER SYSTEM SET max_wal_senders = %d; then restart Postgres", senders+2), "%d of %d are free, and pgcio needs two", max(0, free), senders)
 	}
 	return nil
@@ -210,6 +225,11 @@ func (i *inspection) replication(ctx context.Context) error {
 	} else {
 		i.add(OK, "system_id", "", "to refuse any other cluster: system_id = %q", id.SystemID)
 	}
+	if r := i.kept.Resume; r != nil {
+		unpinned := i.cfg
+		unpinned.SystemID = ""
+		_, i.verified = verify(ctx, s, unpinned, r.Identity, r.Stored)
+	}
 	return nil
 }
 
@@ -218,7 +238,21 @@ const oldTransaction = time.Minute
 
 func (i *inspection) slots(ctx context.Context) error {
 	slot, subject := i.slot, "slot "+i.cfg.Slot
+	var lost lostError
+	switch err := i.verified; {
+	case errors.As(err, &lost):
+		problem, fix := lost.parts()
+		i.add(Failure, subject, fix, "%s", problem)
+		return nil
+	case err != nil && !errors.As(err, new(*busyError)):
+		return err
+	}
 	if !slot.Exists {
+		if r := i.kept.Resume; r != nil { // of which a replication connection would have told more
+			problem, fix := slotGone(i.cfg, r.Stored).parts()
+			i.add(Failure, subject, fix, "%s", problem)
+			return nil
+		}
 		i.add(OK, subject, "", "does not exist yet: pgcio setup, or the first pgcio run, makes it")
 		all, err := readBlockers(ctx, i.s, true, i.s.PID())
 		if err != nil {
@@ -243,6 +277,11 @@ func (i *inspection) slots(ctx context.Context) error {
 	}
 	if slot.Type != "logical" || slot.Plugin != "pgoutput" || slot.Database != database {
 		i.add(Failure, subject, "choose another name for postgres.slot", "is somebody else's: a %s slot with plugin %q in database %q", slot.Type, slot.Plugin, slot.Database)
+		return nil
+	}
+	if i.kept.None {
+		problem, fix := NoState(i.cfg).parts()
+		i.add(Failure, subject, fix, "%s", problem)
 		return nil
 	}
 	holder := "nobody"

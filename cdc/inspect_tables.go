@@ -69,21 +69,28 @@ func (i *inspection) allTables(ctx context.Context, subject string) error {
 	return nil
 }
 
+// publicationFix is the SQL that makes the publication, of those tables that may
+// be published: the others have findings of their own.
 func (i *inspection) publicationFix() string {
-	tables := make([]*Table, len(i.cfg.Tables))
-	for n, name := range i.cfg.Tables {
-		tables[n] = &Table{Kind: 'p'} // without ONLY, which only a plain table takes
-		tables[n].Schema, tables[n].Name = splitTable(name)
+	var tables []*Table
+	for _, name := range i.cfg.Tables {
+		if t := i.tables[name]; t != nil && t.publishable(true) == nil && !slices.Contains(tables, t) {
+			tables = append(tables, t)
+		}
 	}
-	return strings.Join(publicationSQL(i.cfg, i.pub.Exists, tables), " ")
+	if len(tables) == 0 {
+		return "mend the tables first"
+	}
+	return strings.Join(publicationSQL(i.cfg, false, tables), " ")
 }
 
-func (i *inspection) tables(ctx context.Context) error {
-	tables, problems, err := describe(ctx, i.s, i.cfg, i.cfg.Tables)
-	if err != nil {
-		return err
-	}
-	for _, p := range problems {
+func (i *inspection) describe(ctx context.Context) (err error) {
+	i.tables, i.problems, err = describe(ctx, i.s, i.cfg, i.cfg.Tables)
+	return err
+}
+
+func (i *inspection) eachTable(ctx context.Context) error {
+	for _, p := range i.problems {
 		var t *TableError
 		if errors.As(p, &t) {
 			fix := "correct the mapping's table"
@@ -95,7 +102,7 @@ func (i *inspection) tables(ctx context.Context) error {
 	}
 	seen := map[uint32]bool{}
 	for _, name := range i.cfg.Tables {
-		t := tables[name]
+		t := i.tables[name]
 		if t == nil || seen[t.OID] {
 			continue
 		}
@@ -113,19 +120,18 @@ func (i *inspection) tables(ctx context.Context) error {
 
 // tableFacts are what the catalog says beyond a Table.
 type tableFacts struct {
-	persistence                       string
 	owned, usage, rls, leaf, children bool
 	denied                            []string // mapped columns that may not be read; "*": any
 }
 
 func (i *inspection) facts(ctx context.Context, t *Table, columns []string) (f tableFacts, err error) {
-	r, err := i.s.query(ctx, fmt.Sprintf(`SELECT relpersistence, pg_has_role(relowner, 'USAGE'), has_schema_privilege(relnamespace, 'USAGE'), row_security_active(oid),
+	r, err := i.s.query(ctx, fmt.Sprintf(`SELECT pg_has_role(relowner, 'USAGE'), has_schema_privilege(relnamespace, 'USAGE'), row_security_active(oid),
 		relispartition, relhassubclass, has_table_privilege(oid, 'SELECT') FROM pg_class WHERE oid = %d`, t.OID))
 	if err != nil || len(r) == 0 {
 		return f, err
 	}
-	f = tableFacts{persistence: r.text(0, 0), owned: r.bool(0, 1), usage: r.bool(0, 2), rls: r.bool(0, 3), leaf: r.bool(0, 4), children: r.bool(0, 5)}
-	if r.bool(0, 6) {
+	f = tableFacts{owned: r.bool(0, 0), usage: r.bool(0, 1), rls: r.bool(0, 2), leaf: r.bool(0, 3), children: r.bool(0, 4)}
+	if r.bool(0, 5) {
 		return f, nil
 	}
 	if len(columns) == 0 {
@@ -147,11 +153,13 @@ func (i *inspection) table(ctx context.Context, t *Table, columns []string) erro
 		return err
 	}
 	if t.Kind != 'r' && t.Kind != 'p' {
-		i.add(Failure, subject, "map the table it is made of", "it is no table but a %s: its changes are not in the log", relkind(t.Kind))
+		problem, fix := t.noTable()
+		i.add(Failure, subject, fix, "%s", problem)
 		return nil
 	}
-	if f.persistence != "p" {
-		i.add(Failure, subject, fmt.Sprintf("ALTER TABLE %s SET LOGGED;", quoteTable(t.String())), "it is unlogged: its changes are not in the log")
+	if t.persistence == 'u' {
+		problem, fix := t.unlogged()
+		i.add(Failure, subject, fix, "%s", problem)
 		return nil
 	}
 	i.identity(subject, t)
@@ -178,7 +186,7 @@ func (i *inspection) table(ctx context.Context, t *Table, columns []string) erro
 // identity looks at what names an old row (T26, T27).
 func (i *inspection) identity(subject string, t *Table) {
 	if !t.identified() {
-		problem := "it has no replica identity: published, its own updates and deletes would fail"
+		problem := noIdentity
 		if t.Published && (i.pub.Update || i.pub.Delete) {
 			problem = "it has no replica identity and is published: its own updates and deletes fail"
 		}
@@ -211,7 +219,7 @@ func (i *inspection) published(subject string, t *Table, f tableFacts) {
 	switch {
 	case !i.pub.Exists:
 		if i.cfg.Manage && !f.owned {
-			i.add(Failure, subject, "have its owner make the publication: "+i.publicationFix(), "%s does not own it, and cannot publish it", i.role)
+			i.add(Failure, subject, "have the tables' owner run: "+i.publicationFix(), "%s does not own it, and cannot publish it", i.role)
 		}
 		return
 	case t.Kind == 'p' && !i.pub.ViaRoot:
@@ -221,7 +229,7 @@ func (i *inspection) published(subject string, t *Table, f tableFacts) {
 		i.add(Warning, subject, "map the partitioned table", "it is a partition, and changes made by way of the partitioned table may be sent under that one's name")
 	}
 	switch {
-	case t.Published:
+	case t.Published, t.publishable(i.pub.writes()) != nil: // which has been said
 	case !i.cfg.Manage:
 		i.add(Failure, subject, add, "it is not in publication %s: its changes are not sent", i.cfg.Publication)
 	case !f.owned || !i.pub.Owned:

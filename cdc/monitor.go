@@ -16,17 +16,44 @@ func (s *Source) monitor(ctx context.Context) {
 		if err := s.look(ctx); err != nil && ctx.Err() == nil {
 			s.cfg.Logger.Debug("cannot look at the slot now", "error", err)
 		}
+		s.tried.Store(time.Now().UnixNano())
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-s.looks:
 		}
 	}
+}
+
+// refreshInterval is how old what the monitor saw may be while somebody asks.
+const refreshInterval = 2 * time.Second
+
+// Refresh says that somebody looks at the Status: what of it takes a question to
+// Postgres is asked for anew, unless that was done a moment ago.
+func (s *Source) Refresh() {
+	if time.Since(time.Unix(0, s.tried.Load())) < refreshInterval {
+		return
+	}
+	select {
+	case s.looks <- struct{}{}:
+	default:
+	}
+}
+
+// Tables describes the mapped tables as the monitor last saw them, and tells
+// when it began to look; a table that is not there was not found. The zero time:
+// it has not looked yet.
+func (s *Source) Tables() (map[string]*Table, time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tables, s.tablesAt
 }
 
 func (s *Source) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.MonitorInterval)
 	defer cancel()
+	began := time.Now()
 	return ask(ctx, s.cfg, func(c *session) error {
 		slot, err := readSlot(ctx, c, s.cfg.Slot)
 		if err != nil {
@@ -50,8 +77,10 @@ func (s *Source) look(ctx context.Context) error {
 			}
 		}
 		s.setStatus(func(st *Status) {
-			st.Looked, st.head = time.Now(), r.lsn(0, 0)
-			st.ConfirmedLSN, st.RetainedBytes, st.SafeBytes, st.SlotStatus = slot.Confirmed, slot.HeldBytes, slot.SafeBytes, slot.Status
+			s.tables, s.tablesAt = tables, began
+			st.Looked, st.head, st.restart = time.Now(), r.lsn(0, 0), slot.Restart
+			st.RetainedBytes, st.SafeBytes, st.SlotStatus = slot.HeldBytes, slot.SafeBytes, slot.Status
+			st.ConfirmedLSN = max(st.ConfirmedLSN, slot.Confirmed)
 			if st.alarm(AlarmPublication, len(missing) > 0, strings.Join(missing, "; ")) {
 				s.cfg.Logger.Warn("a mapped table is not followed", "tables", missing)
 			}

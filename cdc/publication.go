@@ -35,65 +35,72 @@ func readPublication(ctx context.Context, s *session, name string) (publicationR
 	return publicationRow{true, r.bool(0, 0), r.bool(0, 1), r.bool(0, 2), r.bool(0, 3), r.bool(0, 4), r.bool(0, 5), r.bool(0, 6), r.bool(0, 7)}, nil
 }
 
-// Publish makes the publication if it is missing and adds the mapped tables it
-// lacks; it returns those. Without Manage it only tells what is missing. No
-// table is published whose own updates and deletes Postgres would refuse then.
-func Publish(ctx context.Context, cfg Config) (added []string, err error) {
-	cfg = cfg.withDefaults()
-	err = ask(ctx, cfg, func(s *session) error {
-		added, err = publish(ctx, s, cfg)
-		return err
-	})
-	return added, err
+// Published is what Publish did.
+type Published struct {
+	Created bool     // the publication was not there
+	Tables  []string // those that were not published before
 }
 
-func publish(ctx context.Context, s *session, cfg Config) ([]string, error) {
-	pub, err := readPublication(ctx, s, cfg.Publication)
-	if err != nil {
-		return nil, err
-	}
-	tables, problems, err := describe(ctx, s, cfg, cfg.Tables)
-	if err != nil {
-		return nil, err
-	}
-	var missing []*Table
-	for _, name := range cfg.Tables {
-		if t := tables[name]; t != nil && !t.Published && !slices.Contains(missing, t) {
-			missing = append(missing, t)
-		}
-	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
-	if pub.Exists && len(missing) == 0 {
-		return nil, nil
+// Publish makes the publication if it is missing and adds the mapped tables it
+// lacks. Without Manage it only tells what is missing. No table is published
+// whose own updates and deletes Postgres would refuse then.
+func Publish(ctx context.Context, cfg Config) (done Published, err error) {
+	cfg = cfg.withDefaults()
+	err = ask(ctx, cfg, func(s *session) error {
+		done, err = publish(ctx, s, cfg)
+		return err
+	})
+	return done, err
+}
+
+func publish(ctx context.Context, s *session, cfg Config) (Published, error) {
+	pub, missing, err := unpublished(ctx, s, cfg)
+	if err != nil || pub.Exists && len(missing) == 0 {
+		return Published{}, err
 	}
 	if !pub.Exists && len(cfg.Tables) == 0 {
-		return nil, fmt.Errorf("publication %s does not exist, and no table is mapped to make it of", cfg.Publication)
+		return Published{}, fmt.Errorf("publication %s does not exist, and no table is mapped to make it of", cfg.Publication)
 	}
 	sql := publicationSQL(cfg, pub.Exists, missing)
 	if !cfg.Manage {
-		return nil, fmt.Errorf("publication %s lacks tables; with manage = false somebody has to run: %s", cfg.Publication, strings.Join(sql, " "))
+		return Published{}, fmt.Errorf("publication %s lacks tables; with manage = false somebody has to run: %s", cfg.Publication, strings.Join(sql, " "))
 	}
-	writes := !pub.Exists || pub.Update || pub.Delete
+	if _, err := s.query(ctx, strings.Join(sql, " ")); err != nil && code(err) != codeDuplicate {
+		return Published{}, fmt.Errorf("publishing tables (%s): %w", strings.Join(sql, " "), err)
+	}
+	cfg.fail("publication-created")
+	done := Published{Created: !pub.Exists}
 	for _, t := range missing {
-		if err := t.publishable(writes); err != nil {
+		done.Tables = append(done.Tables, t.String())
+	}
+	return done, nil
+}
+
+// unpublished are the mapped tables that the publication lacks. One that must
+// not be published as it is is an error, of every such table.
+func unpublished(ctx context.Context, s *session, cfg Config) (pub publicationRow, missing []*Table, err error) {
+	if pub, err = readPublication(ctx, s, cfg.Publication); err != nil {
+		return pub, nil, err
+	}
+	tables, problems, err := describe(ctx, s, cfg, cfg.Tables)
+	if err != nil {
+		return pub, nil, err
+	}
+	for _, name := range cfg.Tables {
+		t := tables[name]
+		if t == nil || t.Published || slices.Contains(missing, t) {
+			continue
+		}
+		missing = append(missing, t)
+		if err := t.publishable(pub.writes()); err != nil {
 			problems = append(problems, err)
 		}
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
-	if _, err := s.query(ctx, strings.Join(sql, " ")); err != nil && code(err) != codeDuplicate {
-		return nil, fmt.Errorf("publishing tables (%s): %w", strings.Join(sql, " "), err)
-	}
-	cfg.fail("publication-created")
-	added := make([]string, len(missing))
-	for i, t := range missing {
-		added[i] = t.String()
-	}
-	return added, nil
+	return pub, missing, errors.Join(problems...)
 }
+
+// writes tells whether updates or deletes are published, or will be.
+func (p publicationRow) writes() bool { return !p.Exists || p.Update || p.Delete }
 
 // publicationSQL is what has to be run. ONLY keeps children of an inherited
 // table out: pages do not read them either (T36).
@@ -115,16 +122,33 @@ func publicationSQL(cfg Config, exists bool, tables []*Table) []string {
 	}
 }
 
-// publishable tells whether the application's writes go on working when the
-// table is published (T27, T39).
+// publishable tells whether the table can be published at all, and whether the
+// application's writes go on working then (T27, T39).
 func (t *Table) publishable(writes bool) error {
-	if t.Kind != 'r' && t.Kind != 'p' {
-		return &TableError{Table: t.String(), Reason: "it is no table but a " + relkind(t.Kind) + ", and cannot be published"}
+	var problem, fix string
+	switch {
+	case t.Kind != 'r' && t.Kind != 'p':
+		problem, fix = t.noTable()
+	case t.persistence == 'u':
+		problem, fix = t.unlogged()
+	case writes && !t.identified():
+		problem, fix = noIdentity, "first run: "+t.identityFix()
+	default:
+		return nil
 	}
-	if writes && !t.identified() {
-		return &TableError{Table: t.String(), Reason: "it has no replica identity: published, its own updates and deletes would fail; first run: " + t.identityFix()}
-	}
-	return nil
+	return &TableError{Table: t.String(), Reason: advised(problem, fix)}
+}
+
+// What keeps a table from being published, with the fix.
+
+const noIdentity = "it has no replica identity: published, its own updates and deletes would fail"
+
+func (t *Table) noTable() (problem, fix string) {
+	return "it is no table but a " + relkind(t.Kind) + ": its changes are not in the log", "map the table it is made of"
+}
+
+func (t *Table) unlogged() (problem, fix string) {
+	return "it is unlogged: its changes are not in the log", fmt.Sprintf("ALTER TABLE %s SET LOGGED;", quoteTable(t.String()))
 }
 
 // identified tells whether old rows of the table can be named in the log.

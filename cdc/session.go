@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,7 +83,7 @@ func connect(ctx context.Context, cfg Config, m mode) (*session, error) {
 	defer cancel()
 	conn, err := pgconn.ConnectConfig(ctx, pc)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to postgres: %w", err)
+		return nil, &connectError{err}
 	}
 	s := &session{PgConn: conn, version: serverVersion(conn.ParameterStatus("server_version"))}
 	if s.version >= 140000 {
@@ -94,6 +96,26 @@ func connect(ctx context.Context, cfg Config, m mode) (*session, error) {
 	return s, nil
 }
 
+// connectError says in one line what pgconn says in one for each address that
+// it tried.
+type connectError struct{ err error }
+
+func (e *connectError) Error() string {
+	return "connecting to postgres: " + strings.ReplaceAll(strings.Join(lines(e.err.Error()), "; "), ":; ", ": ")
+}
+
+func (e *connectError) Unwrap() error { return e.err }
+
+// lines are a text's lines without what surrounds them, each once.
+func lines(text string) (all []string) {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(all, line) {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
 func (s *session) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -104,17 +126,16 @@ func (s *session) close() {
 // server that is not on this machine must prove who it is, unless sslmode says
 // otherwise. psql's own default takes no encryption for an answer (T62).
 func parseURL(text string) (*pgconn.Config, error) {
-	pc, err := pgconn.ParseConfig(text)
+	pc, err := parseConfig(text)
 	if err != nil {
-		// What cannot be parsed cannot be masked, and may be a password.
-		return nil, errors.New("reading the postgres url: it is neither a URL such as postgres://user@host/database nor a list of key=value settings")
+		return nil, err
 	}
 	said := strings.Contains(text, "sslmode") || os.Getenv("PGSSLMODE") != "" ||
 		strings.Contains(text, "service") || os.Getenv("PGSERVICE") != ""
 	if said || isLocal(pc) {
 		return pc, nil
 	}
-	if u, err := url.Parse(text); err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") {
+	if u, err := url.Parse(text); err == nil && isURL(u) {
 		q := u.Query()
 		q.Set("sslmode", "verify-full")
 		u.RawQuery = q.Encode()
@@ -122,12 +143,33 @@ func parseURL(text string) (*pgconn.Config, error) {
 	} else {
 		text += " sslmode=verify-full"
 	}
-	if pc, err = pgconn.ParseConfig(text); err != nil {
-		// What cannot be parsed cannot be masked, and may be a password.
+	return parseConfig(text)
+}
+
+// CheckURL tells whether a connection string can be read, without connecting.
+func CheckURL(text string) error {
+	_, err := parseURL(text)
+	return err
+}
+
+// parseConfig is pgconn's, whose messages may quote what cannot be parsed: it
+// cannot be masked, and may be a password.
+func parseConfig(text string) (*pgconn.Config, error) {
+	pc, err := pgconn.ParseConfig(text)
+	var file *fs.PathError
+	switch {
+	case errors.As(err, &file): // sslrootcert, sslcert, service file …
+		return nil, fmt.Errorf("reading the postgres url: %w", file)
+	case err != nil, strings.Contains(text, "://") && !strings.HasPrefix(text, "postgres://") && !strings.HasPrefix(text, "postgresql://") && !setting.MatchString(text):
 		return nil, errors.New("reading the postgres url: it is neither a URL such as postgres://user@host/database nor a list of key=value settings")
 	}
 	return pc, nil
 }
+
+// setting is how a list of key=value settings begins.
+var setting = regexp.MustCompile(`^\s*[a-z_]+\s*=`)
+
+func isURL(u *url.URL) bool { return u.Scheme == "postgres" || u.Scheme == "postgresql" }
 
 func isLocal(pc *pgconn.Config) bool {
 	local := func(host string) bool {
@@ -213,6 +255,7 @@ const (
 	codeReadOnly        = "25006"
 	codePrivilege       = "42501"
 	codeUndefinedTable  = "42P01"
+	codeLimit           = "53400" // all slots are taken
 )
 
 func quoteIdent(name string) string {

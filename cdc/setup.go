@@ -4,10 +4,51 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgcio/pgcio/internal/lsn"
 )
+
+// Ready tells whether Setup can do its work, before it has begun: the server is
+// the one that is pinned, it takes a replication connection of ours, and it has
+// room for the slot if there is none (*UnfitError); and what would be published
+// may be (*TableError). It changes nothing.
+func Ready(ctx context.Context, cfg Config) error {
+	cfg = cfg.withDefaults()
+	s, err := connect(ctx, cfg, replicating)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if _, _, err := identify(ctx, s, cfg); err != nil {
+		return err
+	}
+	if slot, err := readSlot(ctx, s, cfg.Slot); err != nil {
+		return err
+	} else if !slot.Exists {
+		if err := ready(ctx, s); err != nil {
+			return err
+		}
+	}
+	_, _, err = unpublished(ctx, s, cfg)
+	return err
+}
+
+// Verify tells whether what follows on a state can be read (law 4): it cannot
+// after a *GapError or a *SourceError. That somebody reads the slot is no error.
+func Verify(ctx context.Context, cfg Config, r Resume) error {
+	cfg = cfg.withDefaults()
+	s, err := connect(ctx, cfg, replicating)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if _, err := verify(ctx, s, cfg, r.Identity, r.Stored); !errors.As(err, new(*busyError)) {
+		return err
+	}
+	return nil
+}
 
 // Setup makes the publication (with Manage) and then the slot, in this order: a
 // slot that is older than its publication can never be read (T42). It returns
@@ -15,6 +56,9 @@ import (
 // every transaction that is open has ended; ctx ends that, and leaves no slot.
 func Setup(ctx context.Context, cfg Config) (Identity, lsn.LSN, error) {
 	cfg = cfg.withDefaults()
+	if err := Ready(ctx, cfg); err != nil {
+		return Identity{}, 0, err
+	}
 	if _, err := Publish(ctx, cfg); err != nil {
 		return Identity{}, 0, err
 	}
@@ -26,6 +70,7 @@ type Dropped struct {
 	Slot        string // empty: there was none
 	HeldBytes   int64  // WAL that the slot held
 	Publication string // empty: there was none, or it is not ours
+	ReadBy      int64  // the server process that reads the slot; 0: none
 }
 
 // Droppable returns what Teardown would drop.
@@ -37,7 +82,7 @@ func Droppable(ctx context.Context, cfg Config) (d Dropped, err error) {
 			return err
 		}
 		if slot.Exists {
-			d.Slot, d.HeldBytes = cfg.Slot, slot.HeldBytes
+			d.Slot, d.HeldBytes, d.ReadBy = cfg.Slot, slot.HeldBytes, slot.ActivePID
 		}
 		pub, err := readPublication(ctx, s, cfg.Publication)
 		if err == nil && pub.Ours {
@@ -69,17 +114,18 @@ func Teardown(ctx context.Context, cfg Config) (Dropped, error) {
 		})
 		if err != nil {
 			d.Publication = ""
-			errs = append(errs, fmt.Errorf("dropping publication %s: %w", cfg.Publication, err))
+			errs = append(errs, fmt.Errorf("dropping publication %s, which its owner can (DROP PUBLICATION %s;): %w", cfg.Publication, quoteIdent(cfg.Publication), err))
 		}
 	}
 	return d, errors.Join(errs...)
 }
 
 // SetupSQL is what a database administrator runs where pgcio may not: the role,
-// its grants and the publication. columns are the mapped columns of each table;
-// none: all. The slot is made by pgcio, because only then does a state belong
-// to it.
-func SetupSQL(cfg Config, columns map[string][]string) string {
+// its grants and the publication, without what must not be published (T27),
+// which it says. columns are the mapped columns of each table; none: all. The
+// slot is made by pgcio, because only then does a state belong to it. Where the
+// tables cannot be looked at, the SQL says so and names all of them.
+func SetupSQL(ctx context.Context, cfg, look Config, columns map[string][]string) string {
 	cfg = cfg.withDefaults()
 	role, database := "pgcio", "postgres"
 	if pc, err := parseURL(cfg.URL); err == nil {
@@ -94,30 +140,70 @@ func SetupSQL(cfg Config, columns map[string][]string) string {
 	line("-- Managed services have a role to grant instead of REPLICATION: rds_replication on Amazon RDS.")
 	line("CREATE ROLE %s LOGIN REPLICATION;", quoteIdent(role))
 	line("GRANT CONNECT ON DATABASE %s TO %s;", quoteIdent(database), quoteIdent(role))
+	line("")
+	tables, left, err := sortTables(ctx, look.withDefaults())
+	if err != nil {
+		line("-- The tables could not be looked at: %s.", strings.Join(lines(err.Error()), " "))
+		line("-- Publish none of them that has no replica identity: its own updates and deletes would fail.")
+		tables, left = unseenTables(cfg.Tables), nil
+	}
+	line("-- What it reads.")
 	var schemas []string
-	seen := map[string]bool{}
-	for _, t := range cfg.Tables {
-		if schema, _ := splitTable(t); !seen[schema] {
-			seen[schema] = true
-			schemas = append(schemas, quoteIdent(schema))
+	for _, t := range tables {
+		if s := quoteIdent(t.Schema); !slices.Contains(schemas, s) {
+			schemas = append(schemas, s)
 		}
 	}
-	line("")
-	line("-- What it reads.")
 	if len(schemas) > 0 {
 		line("GRANT USAGE ON SCHEMA %s TO %s;", strings.Join(schemas, ", "), quoteIdent(role))
 	}
-	tables := make([]string, len(cfg.Tables))
-	for i, t := range cfg.Tables {
-		tables[i] = "ONLY " + quoteTable(t)
-		if len(columns[t]) > 0 {
-			line("GRANT SELECT (%s) ON %s TO %s;", quoteIdents(columns[t]), quoteTable(t), quoteIdent(role))
+	for _, t := range tables {
+		if c := columns[t.String()]; len(c) > 0 {
+			line("GRANT SELECT (%s) ON %s TO %s;", quoteIdents(c), quoteTable(t.String()), quoteIdent(role))
 		} else {
-			line("GRANT SELECT ON %s TO %s;", quoteTable(t), quoteIdent(role))
+			line("GRANT SELECT ON %s TO %s;", quoteTable(t.String()), quoteIdent(role))
 		}
 	}
 	line("")
 	line("-- What is published (as the owner of the tables).")
-	line("CREATE PUBLICATION %s FOR TABLE %s WITH (publish_via_partition_root = true);", quoteIdent(cfg.Publication), strings.Join(tables, ", "))
+	for _, e := range left {
+		line("-- Left out: %s", e)
+	}
+	if len(tables) > 0 {
+		line("%s", strings.Join(publicationSQL(cfg, false, tables), "\n"))
+	}
 	return b.String()
+}
+
+// sortTables parts the mapped tables into those that can be published and what
+// keeps the others from it.
+func sortTables(ctx context.Context, cfg Config) (tables []*Table, left []error, err error) {
+	err = ask(ctx, cfg, func(s *session) error {
+		found, problems, err := describe(ctx, s, cfg, cfg.Tables)
+		left = problems
+		for _, name := range cfg.Tables {
+			t := found[name]
+			if t == nil || slices.Contains(tables, t) {
+				continue
+			}
+			if err := t.publishable(true); err != nil {
+				left = append(left, err)
+				continue
+			}
+			tables = append(tables, t)
+		}
+		return err
+	})
+	return tables, left, err
+}
+
+// unseenTables are tables of which nothing is known but the name. ONLY is left
+// out, which a partitioned table does not take.
+func unseenTables(names []string) (tables []*Table) {
+	for _, name := range names {
+		t := &Table{Kind: 'p'}
+		t.Schema, t.Name = splitTable(name)
+		tables = append(tables, t)
+	}
+	return tables
 }

@@ -1,9 +1,11 @@
 package cdc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pgcio/pgcio/internal/lsn"
@@ -61,7 +63,7 @@ func (e *busyError) Error() string {
 	if e.holder != "" {
 		who = fmt.Sprintf(" (%s)", e.holder)
 	}
-	return fmt.Sprintf("replication slot %s is in use by process %d%s; waiting until it is given free (a dead client holds it until wal_sender_timeout)", e.slot, e.pid, who)
+	return fmt.Sprintf("replication slot %s is in use by process %d%s of the server: whoever reads it has to end first (a client that died holds it until wal_sender_timeout)", e.slot, e.pid, who)
 }
 
 // usable tells whether the slot can go on at a position.
@@ -85,7 +87,7 @@ func (r slotRow) usable(cfg Config, database string, at lsn.LSN) error {
 func (r slotRow) lost(cfg Config, at lsn.LSN) error {
 	switch {
 	case !r.Exists:
-		return gap(at, 0, "replication slot %s does not exist any more", cfg.Slot)
+		return slotGone(cfg, at)
 	case r.Invalidated != "":
 		return gap(at, 0, "postgres invalidated replication slot %s (%s)", cfg.Slot, r.Invalidated)
 	case r.Status == "lost":
@@ -94,6 +96,68 @@ func (r slotRow) lost(cfg Config, at lsn.LSN) error {
 		return gap(at, 0, "replication slot %s holds no WAL any more", cfg.Slot)
 	}
 	return nil
+}
+
+// slotGone is the gap of a state whose slot is not there.
+func slotGone(cfg Config, at lsn.LSN) *GapError {
+	return gap(at, 0, "replication slot %s does not exist any more", cfg.Slot)
+}
+
+// room finds what keeps the server from holding one more slot that we can read.
+func room(ctx context.Context, s *session) (lacks []*UnfitError, err error) {
+	r, err := s.query(ctx, `SELECT current_setting('wal_level'), current_setting('max_replication_slots')::int8, (SELECT count(*) FROM pg_replication_slots)`)
+	if err != nil {
+		return nil, fmt.Errorf("looking for a free replication slot: %w", err)
+	}
+	if level := r.text(0, 0); level != "logical" && s.version < 190000 { // 19 raises it when it is needed
+		lacks = append(lacks, &UnfitError{"wal_level", fmt.Sprintf("wal_level is %s, and must be logical", level),
+			"ALTER SYSTEM SET wal_level = 'logical'; then restart Postgres (Amazon RDS: rds.logical_replication = 1)"})
+	}
+	if slots := r.int(0, 1); r.int(0, 2) >= slots {
+		full, err := noRoom(ctx, s, slots)
+		if err != nil {
+			return nil, err
+		}
+		lacks = append(lacks, full)
+	}
+	return lacks, nil
+}
+
+// ready is what keeps the server from holding our slot, as one error.
+func ready(ctx context.Context, s *session) error {
+	lacks, err := room(ctx, s)
+	all := []error{err}
+	for _, l := range lacks {
+		all = append(all, l)
+	}
+	return errors.Join(all...)
+}
+
+// idleShown is how many idle slots a message names.
+const idleShown = 5
+
+// noRoom names the slots that nobody reads: one of them may be in the way.
+func noRoom(ctx context.Context, s *session, slots int64) (*UnfitError, error) {
+	r, err := s.query(ctx, `SELECT slot_name, slot_type || coalesce(', database ' || database, ''), coalesce(`+currentLSN+` - restart_lsn, 0)::int8
+		FROM pg_replication_slots WHERE active_pid IS NULL ORDER BY restart_lsn NULLS FIRST`)
+	if err != nil {
+		return nil, fmt.Errorf("looking for idle replication slots: %w", err)
+	}
+	idle := "every one is being read"
+	var drop string
+	if len(r) > 0 {
+		var names []string
+		for i := range r[:min(len(r), idleShown)] {
+			names = append(names, fmt.Sprintf("%s (%s, holds %d bytes of WAL)", r.text(i, 0), r.text(i, 1), max(0, r.int(i, 2))))
+		}
+		if len(r) > idleShown {
+			names = append(names, fmt.Sprintf("%d more", len(r)-idleShown))
+		}
+		idle = "nobody reads " + strings.Join(names, ", ")
+		drop = "drop one that nobody needs: SELECT pg_drop_replication_slot('…'); or "
+	}
+	return &UnfitError{"max_replication_slots", fmt.Sprintf("all %d replication slots are taken (max_replication_slots); %s", slots, idle),
+		fmt.Sprintf("%sALTER SYSTEM SET max_replication_slots = %d; then restart Postgres", drop, slots+2)}, nil
 }
 
 // ErrSlotExists: Setup found a slot of that name. A slot without the state that
@@ -134,6 +198,8 @@ func createSlot(ctx context.Context, cfg Config) (Identity, lsn.LSN, error) {
 	switch {
 	case code(err) == codeDuplicate:
 		return id, 0, fmt.Errorf("creating replication slot %s: %w", cfg.Slot, ErrSlotExists)
+	case code(err) == codeLimit: // the last one went since we looked
+		return id, 0, cmp.Or(ready(ctx, s), err)
 	case err != nil:
 		// Cut short, it may stand half-made and hold WAL for nobody.
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)

@@ -45,9 +45,14 @@ type Source struct {
 
 	pager pager
 
-	mu     sync.Mutex
-	id     Identity
-	status Status
+	looks chan struct{} // to the monitor: look now
+	tried atomic.Int64  // when it last did, Unix nanoseconds
+
+	mu       sync.Mutex
+	id       Identity
+	status   Status
+	tables   map[string]*Table // as the monitor saw them
+	tablesAt time.Time
 }
 
 // freeBatches are kept for reuse: one gathered, one stored, one between.
@@ -61,6 +66,7 @@ func New(cfg Config) *Source {
 		free:  make(chan *Batch, freeBatches),
 		ended: make(chan struct{}),
 		wakes: make(chan struct{}, 1),
+		looks: make(chan struct{}, 1),
 	}
 	s.pager.init(s)
 	return s

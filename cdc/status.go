@@ -21,7 +21,7 @@ type Status struct {
 	ReceivedLSN  lsn.LSN // the end of what was received
 	HandedLSN    lsn.LSN // the end of what Next returned
 	StoredLSN    lsn.LSN // what Stored was told
-	ConfirmedLSN lsn.LSN // the slot's own, as last looked at
+	ConfirmedLSN lsn.LSN // what was last acknowledged; before that the slot's own
 
 	// CaughtUp: nothing lies between the server's last message and what is
 	// stored, as far as the server told.
@@ -29,7 +29,7 @@ type Status struct {
 	LagBytes   int64
 	LagSeconds float64 // from commit to receipt, by the server's clock
 
-	RetainedBytes int64 // WAL held for the slot
+	RetainedBytes int64 // WAL held for the slot: from where it was last seen to begin
 	SafeBytes     int64 // WAL that may still be written before the slot is lost; -1: no limit
 	SlotStatus    string
 	Looked        time.Time // when the slot was last looked at
@@ -41,6 +41,7 @@ type Status struct {
 	lastCommit time.Time // of the transaction last received
 	serverTime time.Time // of the server's last message
 	head       lsn.LSN   // where the log ended when the slot was looked at
+	restart    lsn.LSN   // and from where WAL was held for it
 }
 
 // Alarm is something that somebody should look at.
@@ -68,8 +69,12 @@ func (s *Source) Status() Status {
 	st.Blockers = slices.Clone(st.Blockers)
 	st.StoredLSN = lsn.LSN(s.stored.Load())
 	st.Reading = s.pager.outstanding()
-	if end := max(st.ServerLSN, st.head); end > st.StoredLSN {
+	end := max(st.ServerLSN, st.head)
+	if end > st.StoredLSN {
 		st.LagBytes = int64(end - st.StoredLSN)
+	}
+	if st.restart > 0 && end > st.restart {
+		st.RetainedBytes = int64(end - st.restart)
 	}
 	st.CaughtUp = st.Connected && st.StoredLSN >= st.ServerLSN && st.StoredLSN >= st.ReceivedLSN
 	if !st.CaughtUp && !st.lastCommit.IsZero() {

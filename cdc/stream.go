@@ -466,6 +466,7 @@ func (t *stream) acknowledge(now time.Time) (time.Time, error) {
 		return tick, fmt.Errorf("sending a status update: %w", err)
 	}
 	t.reply, t.acked, t.lastStatus = false, ack, now
+	t.s.setStatus(func(st *Status) { st.ConfirmedLSN = max(st.ConfirmedLSN, ack) })
 	t.s.cfg.fail("after-status")
 	return now.Add(t.interval), nil
 }

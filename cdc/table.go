@@ -30,9 +30,11 @@ type Table struct {
 	// Unpublished are the columns that the stream does not carry, and Columns
 	// therefore has not: generated ones, those outside the column list.
 	Unpublished []string
-	Kind        byte  // pg_class.relkind: 'r' table, 'p' partitioned table
-	Rows        int64 // the planner's estimate of the number of rows; -1 unknown
+	Generated   []string // those of Unpublished that are generated
+	Kind        byte     // pg_class.relkind: 'r' table, 'p' partitioned table
+	Rows        int64    // the planner's estimate of the number of rows; -1 unknown
 
+	persistence byte     // pg_class.relpersistence: 'u' unlogged
 	uniqueIndex string   // one that could be the replica identity
 	published   []string // the columns that pg_publication_tables names (15 and later)
 }

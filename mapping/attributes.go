@@ -11,7 +11,7 @@ import (
 
 // alwaysSetting are settings that nobody would name an attribute: below
 // [mapping.attributes] they are a mistake. Whoever does want an attribute of
-// that name writes { column = … }.
+// that name writes { column = … }; see misplaced.
 var alwaysSetting = map[string]bool{
 	"where": true, "when": true, "suppress_when": true, "behavior": true, "event_id": true,
 	"timestamp": true, "event": true, "workspace": true, "key": true,
@@ -37,7 +37,7 @@ func (g *grammar) readAttributes(t *strict.Table, skip bool) {
 			s.Star, _ = t.Bool("*")
 		case name == "except" && isList:
 			except, listed = t.Strings("except")
-		case misplaced(name, v):
+		case g.misplaced(name, v):
 			g.failAt(t.Place(name), "move it above [mapping.attributes]", "%q is a setting of the mapping", name)
 		case !isString && !isTable:
 			g.failAt(t.Place(name), "for a value that is the same in every row write { value = … }",
@@ -55,13 +55,21 @@ func (g *grammar) readAttributes(t *strict.Table, skip bool) {
 	}
 }
 
+// valueSettings are settings that may hold a table, { expr = … } and the like,
+// or that look as if they might.
+var valueSettings = []string{"where", "when", "suppress_when", "event", "event_id", "timestamp", "object_type", "object_id"}
+
 // misplaced tells a mapping's setting that stands among the attributes from an
-// attribute of the same name, which is a column's name or a table.
-func misplaced(name string, v any) bool {
+// attribute of the same name, which is a column's name or a table. A setting
+// that stands above as well cannot have been meant a second time.
+func (g *grammar) misplaced(name string, v any) bool {
 	switch v := v.(type) {
 	case string:
 		return alwaysSetting[name]
 	case map[string]any:
+		if slices.Contains(valueSettings, name) {
+			return g.form != nil && g.form.takes(name) && !g.Has(name)
+		}
 		if name != "person" {
 			return false
 		}

@@ -173,16 +173,21 @@ func (c *ruleCompiler) keyOf(r *rule) {
 	}
 }
 
-func (c *ruleCompiler) columnNames() []string {
-	names := make([]string, len(c.table.Columns))
-	for i := range c.table.Columns {
-		names[i] = c.table.Columns[i].Name
+// noColumn is what to say of a column that the stream of the table has not.
+func noColumn(t *cdc.Table, column string) (message, advice string) {
+	switch {
+	case slices.Contains(t.Generated, column):
+		return fmt.Sprintf("column %q of %s is generated, and Postgres does not send it", column, t),
+			"map the columns that it is computed from, in an expr (or, from Postgres 18 on, if it is stored, let the publication send it: publish_generated_columns = stored)"
+	case slices.Contains(t.Unpublished, column):
+		return fmt.Sprintf("column %q of %s is not in the publication's column list, and Postgres does not send it", column, t),
+			"add it to that list, or map another"
 	}
-	return names
+	return fmt.Sprintf("%s has no column %q", t, column), strict.DidYouMean(column, tableColumns(t))
 }
 
 func (c *ruleCompiler) noColumn(at strict.Place, column string) {
-	suggestion := strict.DidYouMean(column, c.columnNames())
+	message, suggestion := noColumn(c.table, column)
 	base := at.Key[strings.LastIndexByte(at.Key, '.')+1:]
 	if suggestion == "" && strings.ContainsAny(column, " ()=+'") {
 		suggestion = "for an expression write { expr = … }, for a fixed value { value = … }"
@@ -190,7 +195,7 @@ func (c *ruleCompiler) noColumn(at strict.Place, column string) {
 	if suggestion == "" && strings.Contains(at.Key, ".attributes.") && slices.Contains(allKeys(), base) {
 		suggestion = fmt.Sprintf("if the setting %q is meant, move it above [mapping.attributes]", base)
 	}
-	c.fail(at, suggestion, "%s has no column %q", c.table, column)
+	c.fail(at, suggestion, "%s", message)
 }
 
 // source compiles a value.

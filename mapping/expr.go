@@ -1,11 +1,13 @@
 package mapping
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/builtin"
@@ -36,11 +38,9 @@ type exprError struct{ message, advice string }
 // compileExpr compiles an expression over a table's columns. A condition must
 // be true or false; event tells that new and old may be named.
 func compileExpr(text string, t *cdc.Table, condition, event bool) (*program, *exprError) {
-	config := conf.CreateNew()
-	config.Optimize = false
-	tree, err := parser.ParseWithConfig(text, config)
-	if err != nil {
-		return nil, explain(text, t, err)
+	tree, config, wrong := parseExpr(text)
+	if wrong != nil {
+		return nil, wrong
 	}
 	names := namer{table: t, event: event}
 	tree.Node = names.resolve(tree.Node)
@@ -71,10 +71,73 @@ func compileExpr(text string, t *cdc.Table, condition, event bool) (*program, *e
 	if _, err := new(checker.Checker).Check(tree, config); err != nil {
 		return nil, explain(text, t, err)
 	}
+	var err error
 	if p.vm, err = compiler.Compile(tree, config); err != nil {
 		return nil, &exprError{message: firstLine(err.Error())}
 	}
 	return p, nil
+}
+
+// parseExpr finds what is wrong with an expression whatever its table is: its
+// syntax, and what no row has.
+func parseExpr(text string) (*parser.Tree, *conf.Config, *exprError) {
+	config := conf.CreateNew()
+	config.Optimize = false
+	tree, err := parser.ParseWithConfig(text, config)
+	if err != nil {
+		return nil, nil, explain(text, nil, err)
+	}
+	v := vocabulary{text: text}
+	ast.Walk(&tree.Node, &v)
+	return tree, config, v.err
+}
+
+// vocabulary finds the words of an expression that mean nothing in any.
+type vocabulary struct {
+	text string
+	err  *exprError
+}
+
+// Visit implements ast.Visitor.
+func (v *vocabulary) Visit(node *ast.Node) {
+	switch x := (*node).(type) {
+	case *ast.IdentifierNode:
+		switch {
+		case x.Value == "$env":
+			v.fail("", "$env is not available")
+		case sqlWords[x.Value]:
+			v.fail(habit(v.text), "%s means nothing here%s", x.Value, place(v.text, x.Location().From))
+		}
+	case *ast.BuiltinNode:
+		if why := impure[x.Name]; why != "" {
+			v.fail("", "%s() is not available: %s", x.Name, why)
+		}
+	case *ast.CallNode:
+		// expr's own functions are BuiltinNodes; a column cannot be called.
+		id, ok := x.Callee.(*ast.IdentifierNode)
+		switch {
+		case !ok:
+		case sqlClocks[strings.ToLower(id.Value)]:
+			v.fail("", "%s() is not available: %s", id.Value, impure["now"])
+		default:
+			message, advice := noFunction(id.Value)
+			v.fail(cmp.Or(habit(v.text), advice), "%s%s", message, place(v.text, id.Location().From))
+		}
+	}
+}
+
+func (v *vocabulary) fail(advice, format string, args ...any) {
+	if v.err == nil {
+		v.err = &exprError{message: fmt.Sprintf(format, args...), advice: advice}
+	}
+}
+
+// noFunction is what to say of a function that there is not.
+func noFunction(name string) (message, advice string) {
+	if sqlFunctions[strings.ToLower(name)] == "" {
+		advice = strict.DidYouMean(name, builtin.Names)
+	}
+	return "there is no function " + name, advice
 }
 
 // environment gives the checker each column's type.
@@ -156,25 +219,12 @@ func (n *namer) Visit(node *ast.Node) {
 			return
 		}
 		if n.table.Index(name.Value) < 0 {
-			n.fail(strict.DidYouMean(name.Value, tableColumns(n.table)), "%s has no column %q", n.table, name.Value)
+			message, advice := noColumn(n.table, name.Value)
+			n.fail(advice, "%s", message)
 			return
 		}
 		column := &ast.IdentifierNode{Value: name.Value}
 		ast.Patch(node, column)
-	case *ast.IdentifierNode:
-		if x.Value == "$env" {
-			n.fail("", "$env is not available")
-		}
-	case *ast.BuiltinNode:
-		if why := impure[x.Name]; why != "" {
-			n.fail("", "%s() is not available: %s", x.Name, why)
-		}
-	case *ast.CallNode:
-		if id, ok := x.Callee.(*ast.IdentifierNode); ok {
-			if why := sqlClocks[strings.ToLower(id.Value)]; why {
-				n.fail("", "%s() is not available: %s", id.Value, impure["now"])
-			}
-		}
 	}
 }
 
@@ -203,11 +253,7 @@ func explain(text string, t *cdc.Table, err error) *exprError {
 		if name, ok := strings.CutPrefix(at.Message, "unknown name "); ok {
 			e.message, e.advice = unknownName(text, name, at, t)
 		}
-		line := ""
-		if at.Line > 1 {
-			line = fmt.Sprintf("line %d, ", at.Line)
-		}
-		e.message += fmt.Sprintf(" (%scolumn %d of the expression)", line, at.Column+1)
+		e.message += place(text, at.From)
 	}
 	if h := habit(text); h != "" {
 		e.advice = h
@@ -219,12 +265,20 @@ func explain(text string, t *cdc.Table, err error) *exprError {
 func unknownName(text, name string, at *file.Error, t *cdc.Table) (message, advice string) {
 	runes := []rune(text)
 	if end := at.From + len([]rune(name)); end < len(runes) && strings.HasPrefix(strings.TrimLeft(string(runes[end:]), " "), "(") {
-		if sqlFunctions[strings.ToLower(name)] == "" {
-			advice = strict.DidYouMean(name, builtin.Names)
-		}
-		return fmt.Sprintf("there is no function %s", name), advice
+		return noFunction(name)
 	}
-	return fmt.Sprintf("%s has no column %q", t, name), strict.DidYouMean(name, tableColumns(t))
+	return noColumn(t, name)
+}
+
+// place says where in an expression something stands, counted in characters.
+func place(text string, from int) string {
+	runes := []rune(text)
+	before := string(runes[:min(from, len(runes))])
+	column := utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
+	if n := strings.Count(before, "\n"); n > 0 {
+		return fmt.Sprintf(" (line %d, column %d of the expression)", n+1, column)
+	}
+	return fmt.Sprintf(" (column %d of the expression)", column)
 }
 
 func firstLine(s string) string {

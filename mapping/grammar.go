@@ -113,10 +113,13 @@ func (g *grammar) mapping() Spec {
 	g.table()
 	where, ok := g.String("where")
 	s.Where = where
-	if ok && strings.TrimSpace(where) == "" {
+	switch {
+	case ok && strings.TrimSpace(where) == "":
 		g.fail("where", "remove it", "is empty")
+	case ok:
+		g.expression(g.Place("where"), where)
 	}
-	s.Key, _ = g.Strings("key")
+	g.key()
 	s.Paused, _ = g.Bool("paused")
 	s.Oversize = "omit"
 	if v, ok := g.Enum("oversize", "omit", "park"); ok {
@@ -218,6 +221,33 @@ func (g *grammar) required(attributes *strict.Table) {
 			continue
 		}
 		g.fail(key, "", "is required for object %q", g.form.object)
+	}
+}
+
+// key reads the columns that identify a row.
+func (g *grammar) key() {
+	columns, ok := g.Strings("key")
+	if !ok {
+		return
+	}
+	if len(columns) == 0 {
+		g.fail("key", "remove it where the table has a primary key", "names no column")
+	}
+	for i, column := range columns {
+		switch {
+		case column == "":
+			g.fail("key", "", "holds an empty column's name")
+		case slices.Contains(columns[:i], column):
+			g.fail("key", "", "names %q twice", column)
+		}
+	}
+	g.spec.Key = columns
+}
+
+// expression records what is wrong with an expression whatever its table is.
+func (g *grammar) expression(at strict.Place, text string) {
+	if _, _, err := parseExpr(text); err != nil {
+		g.failAt(at, err.advice, "%s", err.message)
 	}
 }
 

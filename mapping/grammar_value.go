@@ -128,8 +128,11 @@ func (g *grammar) valueOf(t *strict.Table) Value {
 		return Value{Form: FromColumn, Column: s, at: t.Place("column")}
 	case "expr":
 		s, ok := t.String("expr")
-		if ok && strings.TrimSpace(s) == "" {
+		switch {
+		case ok && strings.TrimSpace(s) == "":
 			g.failAt(t.Place("expr"), "", "is empty")
+		case ok:
+			g.expression(t.Place("expr"), s)
 		}
 		return Value{Form: FromExpr, Expr: s, at: t.Place("expr")}
 	}

@@ -40,6 +40,9 @@ var sqlFunctions = map[string]string{
 	"coalesce": "??", "ifnull": "??", "nvl": "??", "length": "len", "char_length": "len", "substring": "[:]", "substr": "[:]",
 }
 
+// sqlWords are words of SQL that would be taken for columns.
+var sqlWords = map[string]bool{"NULL": true, "null": true, "TRUE": true, "FALSE": true}
+
 // sqlClocks are SQL's ways to ask the time.
 var sqlClocks = map[string]bool{"random": true, "clock_timestamp": true, "gen_random_uuid": true, "statement_timestamp": true, "transaction_timestamp": true}
 

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pgcio/pgcio/cdc"
 )
@@ -97,6 +98,36 @@ func (m *Mapper) bind(t *cdc.Table) *tablePlan {
 	return p
 }
 
+// keyAdvice is how old rows come to carry the rule's key again.
+func keyAdvice(r *rule) string {
+	if slices.Equal(r.key, r.table.PrimaryKey) {
+		return fmt.Sprintf("run: ALTER TABLE %s REPLICA IDENTITY DEFAULT;", sqlTable(r.table))
+	}
+	return fmt.Sprintf("run: ALTER TABLE %s REPLICA IDENTITY FULL;", sqlTable(r.table))
+}
+
+// Troubles says, by mapping, why rows of a version of a table cannot be mapped
+// any more as they were when the mapping was compiled; a mapping of the table
+// whose rows can be has "". It may be called beside Map, by any goroutine.
+func (m *Mapper) Troubles(t *cdc.Table) map[int]string {
+	p := m.bind(t)
+	out := make(map[int]string, len(p.rules))
+	for i := range p.rules {
+		r := &p.rules[i]
+		out[r.index] = r.broken
+		if r.broken == "" && r.lostKey() {
+			out[r.index] = r.keyless
+		}
+	}
+	return out
+}
+
+// lostKey tells whether old rows have ceased to carry the key: for events of a
+// table that sends no old rows they never did.
+func (r *rulePlan) lostKey() bool {
+	return r.keyless != "" && within(r.rule.key, r.rule.table.IdentityColumns)
+}
+
 type binder struct {
 	*rulePlan
 	rule  *rule
@@ -109,7 +140,8 @@ func (b *binder) bind() {
 	for i := range p.key {
 		c := p.key[i]
 		if c.index >= 0 && p.keyless == "" && !b.table.Columns[c.index].Key {
-			p.keyless = fmt.Sprintf("the replica identity of %s no longer carries %s, so an update or delete does not say which row it is of", b.table, r.key[i])
+			p.keyless = fmt.Sprintf("the replica identity of %s no longer carries %s, so an update or delete does not say which row it is of; %s",
+				b.table, r.key[i], keyAdvice(r))
 		}
 	}
 	for i := range r.person {

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 
 	"github.com/pgcio/pgcio/internal/customerio"
 )
@@ -13,4 +14,11 @@ func (s *Sink) Region(ctx context.Context) (Region, error) { return s.client.reg
 // kind of identifier. It needs an App API key.
 func (s *Sink) IdentifierEnabled(ctx context.Context, t customerio.IdentifierType) (bool, error) {
 	return s.client.identifierEnabled(ctx, t)
+}
+
+// Refused tells whether Region or IdentifierEnabled failed because credentials
+// are wrong, and not because nobody answered.
+func Refused(err error) bool {
+	var refused *refusedError
+	return errors.As(err, &refused)
 }

@@ -35,6 +35,14 @@ func (s *Sink) retry(now time.Time) *unit {
 	return u
 }
 
+// later keeps a unit to be sent again.
+func (s *Sink) later(u *unit) {
+	for _, it := range u.items {
+		it.Rest(true)
+	}
+	s.again = append(s.again, u)
+}
+
 // idle is how long it takes until the outbox (next) or a suspect has something
 // to send; 0: neither will.
 func (s *Sink) idle(now, next time.Time) time.Duration {
@@ -53,12 +61,12 @@ func (s *Sink) idle(now, next time.Time) time.Duration {
 func (s *Sink) halve(u *unit) {
 	half := len(u.items) / 2
 	for _, items := range [][]*state.Item{u.items[:half], u.items[half:]} {
-		s.again = append(s.again, &unit{items: items, single: len(items) == 1, suspect: u.suspect, good: s.good, bad: s.bad})
+		s.later(&unit{items: items, single: len(items) == 1, suspect: u.suspect, good: s.good, bad: s.bad})
 	}
 }
 
 func (s *Sink) stop(now time.Time, r result) {
-	s.again = append(s.again, r.unit)
+	s.later(r.unit)
 	s.pace.silent = now.Add(probeEvery)
 	s.log.Error("workspace stopped", "error", r.reply.Reason, "again_in", probeEvery)
 	s.setState("blocked", r.reply.Reason)
@@ -99,7 +107,7 @@ func (s *Sink) backoff(now time.Time, r result) {
 		u.due = now.Add(max(r.reply.After, jitter(u.fails)))
 		s.log.Warn("an operation fails while others succeed, it is sent again", "error", r.reply.Reason, "mapping", u.items[0].Mapping, "again_in", u.due.Sub(now).Round(time.Millisecond))
 	}
-	s.again = append(s.again, u)
+	s.later(u)
 }
 
 // suspect judges a unit that was answered 5xx, or not at all, by what became of

@@ -328,6 +328,9 @@ func (s *Sink) withhold(items []*state.Item) []*state.Item {
 // launch sends a unit's request.
 func (s *Sink) launch(ctx context.Context, now time.Time, u *unit) {
 	s.flying++
+	for _, it := range u.items {
+		it.Rest(false)
+	}
 	s.pace.took(now, len(u.items))
 	path, body := "/api/v2/batch", []byte(nil)
 	if u.single {
@@ -372,6 +375,7 @@ func (s *Sink) took(r result) {
 		s.settled <- settled
 	case customerio.Bisect:
 		s.pace.succeeded(now)
+		s.setState("sending", "") // it answers
 		s.halve(u)
 	case customerio.Singly:
 		if u.single {
@@ -380,7 +384,7 @@ func (s *Sink) took(r result) {
 		}
 		s.log.Warn("a reply cannot be trusted, operations are sent one by one", "error", r.reply.Reason, "operations", len(u.items))
 		for _, it := range u.items {
-			s.again = append(s.again, &unit{items: []*state.Item{it}, single: true})
+			s.later(&unit{items: []*state.Item{it}, single: true})
 		}
 	case customerio.Stop:
 		s.stop(now, r)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/pgcio/pgcio/internal/customerio"
@@ -16,12 +15,16 @@ import (
 type Aside struct {
 	ID      uint64    `json:"id"`
 	Mapping string    `json:"mapping"`
-	Thing   string    `json:"thing"` // "id:42", or the event's name and its person
+	Thing   string    `json:"thing"` // "id:42", or the event's name and its person; "": see Row
 	Status  string    `json:"status"`
 	Reason  string    `json:"reason"`
 	Changes uint64    `json:"changes"`
 	Since   time.Time `json:"since"`
 	Payload string    `json:"payload,omitempty"` // what would be sent, as JSON; Show only
+
+	// Row is the key, as the mapper encodes it, of a row that asks nothing of any
+	// thing because it could not be mapped.
+	Row []byte `json:"-"`
 
 	entryKey string
 }
@@ -111,7 +114,7 @@ func (s *Store) aside(r reader, k, v []byte) (Aside, error) {
 		if err != nil {
 			return a, err
 		}
-		a.Thing, a.Reason, a.Changes, a.Since = "row "+strconv.QuoteToASCII(string(w.Row)), w.reason, w.changes, time.Unix(w.stored, 0)
+		a.Row, a.Reason, a.Changes, a.Since = w.Row, w.reason, w.changes, time.Unix(w.stored, 0)
 		return a, nil
 	case kindEvent:
 		e, err := decodeEvent(a.entryKey, record)
@@ -236,8 +239,14 @@ func (tx *Tx) remap(a *Aside) {
 	if w == nil {
 		return
 	}
-	changes := tx.dropWaiting(m, []byte(row))
 	w.key = rowKey(kindHeld, mapping, []byte(row))
+	if newer := tx.waitingRow(w.key); newer != nil {
+		// A later change waits as well, perhaps under a key that the row got by it.
+		w.lay(newer.Columns)
+		w.xid, w.commit, w.time = newer.xid, newer.commit, newer.time
+		w.Whole = w.Whole || newer.Whole
+	}
+	changes := tx.dropWaiting(m, []byte(row))
 	w.changes, w.hold, w.reason, w.seq = changes, true, "", 0
 	tx.book(m).Waiting += changes
 	tx.tally.rereads++

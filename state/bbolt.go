@@ -1,6 +1,7 @@
 package state
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,19 +9,27 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// boltEngine keeps the keys in one bucket of a bbolt file.
+// boltEngine keeps the keys in one bucket of a bbolt file, and each segment of
+// the journal in a bucket of its own: a page of bbolt holds two keys at least,
+// however large their values, and is written whole, so that segments side by
+// side would be written again with each that comes.
 type boltEngine struct {
 	db       *bolt.DB
 	pageSize int64
 }
 
-var boltBucket = []byte("pgcio")
+var (
+	boltBucket  = []byte("pgcio")
+	boltJournal = []byte("journal")
+	boltSegment = []byte("segment") // the one key of a segment's bucket
+)
 
 // lockTimeout is how long Open waits for another process to let go of the
 // file: long enough for a predecessor that is just exiting.
@@ -31,8 +40,26 @@ const lockTimeout = 500 * time.Millisecond
 // default of 50 % wastes half the file on keys that arrive in order.
 const fillPercent = 0.7
 
-func openBolt(path string, readOnly bool) (e *boltEngine, err error) {
+func openBolt(path string, readOnly bool) (*boltEngine, error) {
+	e, err := openFile(path, readOnly)
+	switch {
+	case err == nil:
+		return e, nil
+	case errors.Is(err, bolterrors.ErrTimeout):
+		err = ErrLocked
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		err = fmt.Errorf("%w: %w", errCorrupt, err)
+	}
+	return nil, fmt.Errorf("open state file %s: %w", path, advised(err))
+}
+
+func openFile(path string, readOnly bool) (e *boltEngine, err error) {
 	defer damage(&err)()
+	if !readOnly {
+		if err := checkPages(path); err != nil {
+			return nil, err
+		}
+	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout: lockTimeout,
 		// The freelist is not written at each commit (it is the larger part of
@@ -42,30 +69,74 @@ func openBolt(path string, readOnly bool) (e *boltEngine, err error) {
 		FreelistType:   bolt.FreelistMapType,
 		ReadOnly:       readOnly,
 	})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("open state file %s: %w", path, ErrLocked)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("open state file %s: %w: %w", path, errCorrupt, err)
-	case err != nil:
-		return nil, fmt.Errorf("open state file: %w", err)
+	if err != nil {
+		return nil, err
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 && !readOnly {
 		// It holds what the tables hold; an older umask does not excuse it.
 		if err := os.Chmod(path, 0o600); err != nil && !errors.Is(err, fs.ErrPermission) {
-			return nil, errors.Join(fmt.Errorf("close state file %s to others: %w", path, err), db.Close())
+			return nil, errors.Join(fmt.Errorf("close it to others: %w", err), db.Close())
 		}
 	}
 	if !readOnly {
 		err := db.Update(func(tx *bolt.Tx) error {
 			_, err := tx.CreateBucketIfNotExists(boltBucket)
+			if err == nil {
+				_, err = tx.CreateBucketIfNotExists(boltJournal)
+			}
 			return err
 		})
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("prepare state file %s: %w", path, err), db.Close())
+			return nil, errors.Join(fmt.Errorf("prepare it: %w", err), db.Close())
 		}
 	}
 	return &boltEngine{db: db, pageSize: int64(db.Info().PageSize)}, nil
+}
+
+// checkPages looks at the pages of a file that was not closed, before bbolt does.
+// To find the free ones bbolt follows every page there is, in a goroutine of its
+// own: what it does there about one that cannot be would end the process with
+// nothing but a trace. A file that was closed brings its list of free pages, and
+// is not read.
+func checkPages(path string) error {
+	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	}
+	// Reading only takes the lock, and follows nothing.
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	err = db.View(func(tx *bolt.Tx) error {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		size := int64(db.Info().PageSize)
+		p := pages{file: f, size: size, end: uint64(tx.Size() / size)}
+		closed, err := p.closed(int64(tx.ID() % 2))
+		if closed || err != nil {
+			return err
+		}
+		return p.follow(uint64(tx.Cursor().Bucket().Root()))
+	})
+	return errors.Join(err, db.Close())
+}
+
+// advised adds to an error of the file what helps.
+func advised(err error) error {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		if errors.Is(err, full) {
+			return fmt.Errorf("%w; make room for it, or move it to a larger disk and change [state] path, and start again: "+
+				"nothing is lost, Postgres keeps what is not stored", err)
+		}
+	}
+	if errors.Is(err, errCorrupt) {
+		return fmt.Errorf("%w; put a copy of it in its place, or run `pgcio teardown`, move it away and start anew: "+
+			"all rows are read again, and no event is doubled", err)
+	}
+	return err
 }
 
 func (e *boltEngine) view(fn func(reader) error) (err error) {
@@ -75,12 +146,15 @@ func (e *boltEngine) view(fn func(reader) error) (err error) {
 	})
 }
 
-func (e *boltEngine) commit(writes []write) (err error) {
+func (e *boltEngine) commit(c commit) (err error) {
 	defer damage(&err)()
-	return e.db.Update(func(tx *bolt.Tx) error {
+	err = e.db.Update(func(tx *bolt.Tx) error {
+		if err := c.journal(tx.Bucket(boltJournal)); err != nil {
+			return err
+		}
 		bucket := tx.Bucket(boltBucket)
 		bucket.FillPercent = fillPercent
-		for _, w := range writes {
+		for _, w := range c.writes {
 			var err error
 			if w.value == nil {
 				err = bucket.Delete(w.key)
@@ -88,10 +162,51 @@ func (e *boltEngine) commit(writes []write) (err error) {
 				err = bucket.Put(w.key, w.value)
 			}
 			if err != nil {
-				return fmt.Errorf("write to the state file: %w", err)
+				return err
 			}
 		}
 		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write to the state file %s: %w", e.db.Path(), advised(err))
+	}
+	return nil
+}
+
+// journal adds and drops segments.
+func (c *commit) journal(bucket *bolt.Bucket) error {
+	if c.drop != 0 {
+		cursor := bucket.Cursor()
+		var gone [][]byte // a cursor loses its place when what it stands on goes
+		for k, _ := cursor.First(); k != nil && binary.BigEndian.Uint64(k) <= c.drop; k, _ = cursor.Next() {
+			gone = append(gone, k)
+		}
+		for _, k := range gone {
+			if err := bucket.DeleteBucket(k); err != nil {
+				return err
+			}
+		}
+	}
+	if c.segment.data == nil {
+		return nil
+	}
+	own, err := bucket.CreateBucket(binary.BigEndian.AppendUint64(nil, c.segment.number))
+	if err != nil {
+		return err
+	}
+	return own.Put(boltSegment, c.segment.data)
+}
+
+func (e *boltEngine) segments(visit func(segment) error) (err error) {
+	defer damage(&err)()
+	return e.db.View(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket(boltJournal)
+		if bucket == nil {
+			return nil
+		}
+		return bucket.ForEachBucket(func(k []byte) error {
+			return visit(segment{binary.BigEndian.Uint64(k), bucket.Bucket(k).Get(boltSegment)})
+		})
 	})
 }
 

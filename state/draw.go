@@ -3,6 +3,7 @@ package state
 import (
 	"container/heap"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgcio/pgcio/internal/customerio"
@@ -22,7 +23,7 @@ func (s *Store) inFlight(seq uint64, key string) bool {
 // Item is a step that is on its way: drawn, and not settled yet.
 type Item struct {
 	Operation customerio.Operation
-	Committed time.Time // when its oldest change was committed
+	Committed time.Time // when its oldest change was committed; zero: it was read from its table
 	Mapping   string    // the mapping of its (first) part
 	// Refuse is set when the operation must not be sent: the reason to settle it
 	// as refused with.
@@ -33,7 +34,12 @@ type Item struct {
 	seq     uint64
 	lane    uint8
 	changes map[uint16]uint64 // by mapping
+	resting atomic.Bool
 }
+
+// Rest says whether the item lies by until it is tried again, instead of being on
+// its way: its changes then count as waiting.
+func (it *Item) Rest(on bool) { it.resting.Store(on) }
 
 // Draw takes what may leave the workspace now, in the order it was queued, for
 // as long as take accepts: live entries first, and a fifth of room (a number
@@ -139,7 +145,7 @@ func (d *drawing) run(n uint8, room int) {
 			d.l.push(e)
 			return
 		}
-		d.l.flying[e.seq] = flight{e.key, item.changes}
+		d.l.flying[e.seq] = item
 		d.items = append(d.items, item)
 		drawn++
 	}
@@ -413,9 +419,13 @@ func (d *drawing) item(e entry, st *step) *Item {
 	for i := range st.parts {
 		changes[st.parts[i].mapping] += st.parts[i].changes
 	}
+	var committed time.Time
+	if st.born != 0 {
+		committed = time.UnixMicro(st.time)
+	}
 	return &Item{
 		Operation: op.Clone(),
-		Committed: time.UnixMicro(st.time),
+		Committed: committed,
 		Mapping:   d.s.registry.mappings[st.parts[0].mapping].name,
 		ws:        d.ws, key: e.key, seq: e.seq, lane: e.lane, changes: changes,
 	}

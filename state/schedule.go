@@ -27,13 +27,7 @@ type lanes struct {
 	blocked map[string][]entry // by what they wait for
 	stuck   int                // how many those are
 	delayed delayed
-	flying  map[uint64]flight // by seq
-}
-
-// flight is a step on its way: its key, and how many changes of which mapping.
-type flight struct {
-	key     string
-	changes map[uint16]uint64
+	flying  map[uint64]*Item // steps drawn and not settled, by seq
 }
 
 // lane is one queue, in order of seq.
@@ -51,7 +45,7 @@ const (
 )
 
 func newLanes() *lanes {
-	l := &lanes{blocked: map[string][]entry{}, flying: map[uint64]flight{}}
+	l := &lanes{blocked: map[string][]entry{}, flying: map[uint64]*Item{}}
 	l.lane[0].more, l.lane[1].more = true, true
 	return l
 }

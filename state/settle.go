@@ -98,19 +98,28 @@ func (tx *Tx) accepted(it *Item) {
 	sent := *st
 	remove()
 	tx.settled = append(tx.settled, t.key)
-	tx.heldNow(it.ws, t, &sent)
+	gained := tx.heldNow(it.ws, t, &sent)
 	if !sent.updateOnly && !t.created {
 		t.created = true
 		tx.sayAgain(t)
+	}
+	for _, name := range gained {
+		if key := thingKey(it.ws, customerio.Person, name); tx.exists(key) {
+			tx.repeat(tx.thing(key))
+		}
 	}
 }
 
 // heldNow enters which identifiers Customer.io has for the thing after a step:
 // those the step wrote, and no longer those it stopped, which the thing lets go
-// of unless a step behind it writes them again.
-func (tx *Tx) heldNow(ws uint8, t *thing, sent *step) {
+// of unless a step behind it writes them again. It returns those the thing did
+// not have before.
+func (tx *Tx) heldNow(ws uint8, t *thing, sent *step) (gained []customerio.Identifier) {
 	for h := range t.held {
 		if tx.stepWrites(sent, t.held[h].name) {
+			if !t.held[h].accepted {
+				gained = append(gained, t.held[h].name)
+			}
 			t.held[h].accepted = true
 		}
 	}
@@ -132,6 +141,7 @@ func (tx *Tx) heldNow(ws uint8, t *thing, sent *step) {
 			}
 		}
 	}
+	return gained
 }
 
 // stepWrites tells whether the step writes the identifier.
@@ -153,25 +163,28 @@ func (tx *Tx) stepWrites(s *step, name customerio.Identifier) bool {
 // sayAgain queues for another reading what rows say that only update, now that
 // the person they name has been created: what they said before did nothing.
 func (tx *Tx) sayAgain(t *thing) {
-	again := func(t *thing) {
-		tx.rowsOf(t, func(m *mapping, key string, r *row) {
-			if m.def == nil || !m.def.UpdateOnly || !r.in {
-				return
-			}
-			r.prints = nil
-			t.dirty = true
-			if p := tx.place(key); p != nil && p.body != nil {
-				p.dirty = true
-			}
-			tx.askAgain(m, r)
-		})
-	}
-	again(t)
+	tx.repeat(t)
 	for _, link := range t.links {
 		if samePerson(link, t.key) {
-			again(tx.thing(link))
+			tx.repeat(tx.thing(link))
 		}
 	}
+}
+
+// repeat queues for another reading the rows of a thing that only update: there
+// is a person now, or another one, whom they reach.
+func (tx *Tx) repeat(t *thing) {
+	tx.rowsOf(t, func(m *mapping, key string, r *row) {
+		if m.def == nil || !m.def.UpdateOnly || !r.in {
+			return
+		}
+		r.prints = nil
+		t.dirty = true
+		if p := tx.place(key); p != nil && p.body != nil {
+			p.dirty = true
+		}
+		tx.askAgain(m, r)
+	})
 }
 
 // refused settles a step that Customer.io will not take. What it carried goes

@@ -117,6 +117,12 @@ func (w *Waiting) bring(o *Origin) {
 		return
 	}
 	columns := o.Columns()
+	w.lay(columns)
+	w.Whole = len(w.Columns) >= len(columns)
+}
+
+// lay lays newer columns over those there are.
+func (w *Waiting) lay(columns []Column) {
 	for _, c := range columns {
 		at := slices.IndexFunc(w.Columns, func(old Column) bool { return old.Name == c.Name })
 		switch {
@@ -127,7 +133,6 @@ func (w *Waiting) bring(o *Origin) {
 			w.Columns = append(w.Columns, c)
 		}
 	}
-	w.Whole = len(w.Columns) >= len(columns)
 }
 
 // wait asks for a row to be read again. With hold nothing of the row is at

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -52,13 +53,13 @@ func (a *app) checkCommand() *cobra.Command {
 			found := []finding{{fine, "configuration", fmt.Sprintf("%s has no problems", cfg.file), ""}}
 			var problems error
 			if !offline {
-				var fromDatabase, fromWorkspaces []finding
-				fromDatabase, problems, err = a.checkDatabase(ctx, cfg)
+				kept, fromState := checkState(ctx, cfg)
+				var fromDatabase []finding
+				fromDatabase, problems, err = a.checkDatabase(ctx, cfg, kept.source)
 				if err != nil {
 					return err
 				}
-				fromWorkspaces = checkWorkspaces(ctx, cfg)
-				found = slices.Concat(found, fromDatabase, fromWorkspaces)
+				found = slices.Concat(found, fromState, fromDatabase, checkWorkspaces(ctx, cfg, kept.workspaces))
 			}
 			write := writeFindings
 			if asJSON {
@@ -83,7 +84,7 @@ func (a *app) checkCommand() *cobra.Command {
 
 // checkDatabase looks at the database. Problems are what is wrong with the
 // mappings against it.
-func (a *app) checkDatabase(ctx context.Context, cfg *config) (found []finding, problems, err error) {
+func (a *app) checkDatabase(ctx context.Context, cfg *config, kept cdc.Kept) (found []finding, problems, err error) {
 	source := cfg.source(a.log)
 	mapper, _, problems := compile(ctx, cfg, source)
 	columns := map[string][]string{}
@@ -92,7 +93,7 @@ func (a *app) checkDatabase(ctx context.Context, cfg *config) (found []finding, 
 	} else if exitStatus(problems) != exitUsage {
 		problems = nil // the database cannot be asked, which Inspect says better
 	}
-	inspected, err := cdc.Inspect(ctx, source, columns)
+	inspected, err := cdc.Inspect(ctx, source, columns, kept)
 	if err != nil {
 		return nil, nil, fmt.Errorf("looking at the database: %w", err)
 	}
@@ -119,8 +120,8 @@ func columnsByTable(mapper *mapping.Mapper) map[string][]string {
 }
 
 // checkWorkspaces asks every workspace who it is, and whether it accepts the
-// identifiers that the mappings use.
-func checkWorkspaces(ctx context.Context, cfg *config) (found []finding) {
+// identifiers that the mappings use. kept are those that the state has sent to.
+func checkWorkspaces(ctx context.Context, cfg *config, kept []keptWorkspace) (found []finding) {
 	for i := range cfg.workspaces {
 		w := &cfg.workspaces[i]
 		subject := "workspace " + w.name
@@ -129,12 +130,20 @@ func checkWorkspaces(ctx context.Context, cfg *config) (found []finding) {
 				found = append(found, finding{warning, subject, u + ": credentials and people's data cross the network unencrypted", "use https"})
 			}
 		}
-		s := sink.New(w.sink(i, nil))
+		c := w.sink(i, nil)
+		s := sink.New(c)
 		region, err := s.Region(ctx)
+		var before keptWorkspace
+		if kept != nil {
+			before = kept[i]
+		}
 		switch {
-		case err != nil:
+		case sink.Refused(err):
 			found = append(found, finding{failure, subject, err.Error(),
 				fmt.Sprintf("correct site_id, track_api_key and region in [workspace.%s]", w.name)})
+			continue
+		case err != nil:
+			found = append(found, finding{failure, subject, fmt.Sprintf("asking %s: %v", c.TrackURL, err), unreachable(c.TrackURL, err)})
 			continue
 		case region.Region != "" && region.Region != w.region:
 			found = append(found, finding{failure, subject, fmt.Sprintf("it is in region %s, the configuration says %s", region.Region, w.region),
@@ -142,12 +151,29 @@ func checkWorkspaces(ctx context.Context, cfg *config) (found []finding) {
 		case w.id != 0 && w.id != region.Environment:
 			found = append(found, finding{failure, subject, fmt.Sprintf("its id is %d, pinned is %d", region.Environment, w.id),
 				"correct its credentials, or id"})
+		case before.environment != 0 && (before.environment != region.Environment || before.region != w.region):
+			found = append(found, finding{failure, subject, fmt.Sprintf("its id is %d, in region %s; the state has sent to %d, in region %s", region.Environment, w.region, before.environment, before.region),
+				otherWorkspace})
 		default:
 			found = append(found, finding{fine, subject, fmt.Sprintf("region %s; to refuse any other: id = %d", w.region, region.Environment), ""})
 		}
 		found = append(found, checkIdentifiers(ctx, cfg, w, s)...)
 	}
 	return found
+}
+
+// unreachable is what to do about an address that gave no answer, or none of
+// Customer.io's.
+func unreachable(address string, err error) string {
+	var network net.Error
+	if !errors.As(err, &network) {
+		return fmt.Sprintf("see that %s is Customer.io's Track API, and try again", address)
+	}
+	host := address
+	if u, err := url.Parse(address); err == nil {
+		host = u.Host
+	}
+	return fmt.Sprintf("let this machine reach %s (name server, firewall, proxy), or correct the address", host)
 }
 
 // exposed reports whether an address is reached over the network without TLS.
@@ -184,8 +210,11 @@ func checkIdentifiers(ctx context.Context, cfg *config, w *workspaceConfig, s *s
 		}
 		enabled, err := s.IdentifierEnabled(ctx, kind)
 		switch {
-		case err != nil:
+		case sink.Refused(err):
 			found = append(found, finding{failure, subject, fmt.Sprintf("asking whether it identifies people by %s: %v", kind, err), "correct app_api_key"})
+		case err != nil:
+			address := w.sink(0, nil).AppURL
+			found = append(found, finding{failure, subject, fmt.Sprintf("asking %s whether it identifies people by %s: %v", address, kind, err), unreachable(address, err)})
 		case !enabled:
 			found = append(found, finding{failure, subject,
 				fmt.Sprintf("it does not identify people by %s, and would ignore those that mappings name so", kind),

@@ -1,16 +1,25 @@
 package main
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
 func (a *app) completionCommand() *cobra.Command {
+	shells := []string{"bash", "zsh", "fish"}
 	return &cobra.Command{
-		Use:       "completion bash|zsh|fish",
-		Short:     "print a completion script for a shell",
-		Long:      "Print a completion script for a shell:\n\n  source <(pgcio completion bash)",
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"bash", "zsh", "fish"},
+		Use:   "completion bash|zsh|fish",
+		Short: "print a completion script for a shell",
+		Long:  "Print a completion script for a shell. In bash, with the package bash-completion:\n\n  source <(pgcio completion bash)",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 || !slices.Contains(shells, args[0]) {
+				return usagef("%s: name one shell: %s", strings.Join(append([]string{"completion"}, args...), " "), strings.Join(shells, ", "))
+			}
+			return nil
+		},
+		ValidArgs: shells,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch root := cmd.Root(); args[0] {
 			case "bash":

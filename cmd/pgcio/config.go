@@ -39,34 +39,50 @@ func (a *app) findConfig() (string, error) {
 		return file, nil
 	}
 	for _, file := range []string{localConfig, systemConfig} {
-		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-			return file, nil
+		_, err := os.Stat(file)
+		// A directory that may not be entered has none for us: `sudo -u pgcio` in
+		// somebody's home.
+		if errors.Is(err, fs.ErrNotExist) || file == localConfig && errors.Is(err, fs.ErrPermission) {
+			continue
 		}
+		return file, nil
 	}
 	return "", usagef("no configuration: there is neither ./%s nor %s; name a file with --config or $%s", localConfig, systemConfig, envConfig)
 }
 
 // loadConfig reads the configuration. All that is wrong with it is one error.
 func (a *app) loadConfig() (*config, error) {
-	file, err := a.findConfig()
+	file, source, err := a.readConfigFile()
 	if err != nil {
 		return nil, err
-	}
-	source, err := os.ReadFile(file)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("reading the configuration: %w", err)}
 	}
 	return parseConfig(file, source, a.getenv)
 }
 
+func (a *app) readConfigFile() (file string, source []byte, err error) {
+	if file, err = a.findConfig(); err != nil {
+		return "", nil, err
+	}
+	if source, err = os.ReadFile(file); err != nil {
+		return "", nil, usageError{fmt.Errorf("reading the configuration: %w", err)}
+	}
+	return file, source, nil
+}
+
 // parseConfig reads a configuration from its source.
 func parseConfig(file string, source []byte, getenv func(string) (string, bool)) (*config, error) {
+	r := &reader{dir: filepath.Dir(file), getenv: getenv}
+	c, problems := r.config(file, source)
+	return c, problems.Err()
+}
+
+// config reads a whole configuration.
+func (r *reader) config(file string, source []byte) (*config, strict.Problems) {
 	doc := strict.Open(file, source)
 	if problems := doc.Problems(); len(problems) > 0 {
 		return nil, problems // its syntax is wrong: there is nothing to read
 	}
 	root := doc.Root()
-	r := &reader{dir: filepath.Dir(file), getenv: getenv}
 	c := &config{
 		file:       file,
 		postgres:   r.postgres(root.Table("postgres")),
@@ -82,7 +98,7 @@ func parseConfig(file string, source []byte, getenv func(string) (string, bool))
 	}
 	c.mappings = mapping.Parse(root, mapping.Environment{Workspaces: c.workspaceNames(), Secret: r.readSecret})
 	root.Done()
-	return c, doc.Problems().Err()
+	return c, doc.Problems()
 }
 
 // workspaceNames are the names of the workspaces, in the order of the file.
@@ -99,6 +115,7 @@ func (c *config) workspaceNames() []string {
 type reader struct {
 	dir    string // the configuration file's
 	getenv func(string) (string, bool)
+	sealed bool // files that hold secrets are not opened
 }
 
 // secret reads a key that holds a secret, or its twin, key_file, that names the
@@ -136,6 +153,9 @@ func (r *reader) secretFile(t *strict.Table, key, file string) (secret, bool) {
 
 // readSecret reads the file that a *_file key names, without its last newline.
 func (r *reader) readSecret(file string) (string, error) {
+	if r.sealed {
+		return "", nil
+	}
 	if !filepath.IsAbs(file) {
 		dir := r.dir
 		if credentials, ok := r.getenv("CREDENTIALS_DIRECTORY"); ok && credentials != "" {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"regexp"
+	"strconv"
 
+	"github.com/pgcio/pgcio/cdc"
 	"github.com/pgcio/pgcio/internal/strict"
 )
 
@@ -28,7 +30,19 @@ func (r *reader) postgres(t *strict.Table) postgresConfig {
 		systemID:    orString(t, "system_id", ""),
 		manage:      true,
 	}
-	c.url, _ = r.secret(t, "url")
+	var named bool
+	if c.url, named = r.secret(t, "url"); named {
+		if err := cdc.CheckURL(c.url.reveal()); err != nil {
+			key := "url"
+			if !t.Has(key) {
+				key = "url_file"
+			}
+			t.Problem(key, "", "%v", err)
+		}
+	}
+	if _, err := strconv.ParseUint(c.systemID, 10, 64); c.systemID != "" && err != nil {
+		t.Problem("system_id", "`pgcio check` prints the line", "%q is no system identifier, which is a number of up to 20 digits", c.systemID)
+	}
 	if v, ok := t.Bool("manage"); ok {
 		c.manage = v
 	}

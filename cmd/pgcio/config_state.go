@@ -2,7 +2,10 @@ package main
 
 import (
 	"net"
+	"net/netip"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/pgcio/pgcio/internal/strict"
@@ -49,11 +52,31 @@ func (r *reader) http(t *strict.Table) httpConfig {
 		if !filepath.IsAbs(path) {
 			t.Problem("listen", "", "%q must be followed by an absolute path", "unix:")
 		}
-	} else if c.listen != "" {
-		if _, _, err := net.SplitHostPort(c.listen); err != nil {
-			t.Problem("listen", `write "127.0.0.1:7464", "unix:/run/pgcio/http.sock", or "" to turn it off`, "%q is no address with a port", c.listen)
-		}
+	} else if c.listen != "" && !isAddress(c.listen) {
+		t.Problem("listen", `write "127.0.0.1:7464", "unix:/run/pgcio/http.sock", or "" to turn it off`, "%q is no address with a port", c.listen)
 	}
 	t.Done()
 	return c
+}
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
+
+// isAddress tells whether something can be listened on as far as its text shows:
+// a name or an IP address, or neither for all of the machine's, and a port.
+func isAddress(listen string) bool {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return false
+	}
+	if host == "" {
+		return true
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	digits := strings.Trim(host, "0123456789.") == "" // an IP address that is none
+	return !digits && hostName.MatchString(host)
 }

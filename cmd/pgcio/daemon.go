@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/pgcio/pgcio/cdc"
@@ -29,6 +31,7 @@ type daemonOptions struct {
 func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (err error) {
 	log := opts.log
 	end := &shutdown{log: log}
+	var unused func() error // removes a state that came to nothing; nil: there is none
 	defer func() {
 		notifier{log}.stopping()
 		if asked.Err() != nil && errors.Is(err, context.Canceled) {
@@ -36,12 +39,21 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 			err = nil // it is what was asked for
 		}
 		err = errors.Join(err, end.run())
+		if unused != nil && exitStatus(err) == exitUsage {
+			err = errors.Join(err, unused())
+		}
 	}()
 	ctx, fail := context.WithCancelCause(asked)
 	defer fail(nil)
-	loop := &loops{end, fail}
+	loop := &loops{end, fail, func() error { return context.Cause(ctx) }}
 	alive := newPulse(roundLimit)
 
+	source := cfg.source(log)
+	source.Fail = opts.fail
+	if err := sound(ctx, cfg, source); err != nil && !passing(err) {
+		return err
+	}
+	_, missing := os.Stat(cfg.state.path)
 	stored := cfg.stateOptions(log)
 	stored.Fail = opts.fail
 	store, err := state.Open(ctx, stored)
@@ -49,6 +61,9 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 		return fmt.Errorf("opening the state: %w", err)
 	}
 	end.then("state", store.Close)
+	if errors.Is(missing, fs.ErrNotExist) {
+		unused = func() error { return removeUnused(store, cfg.state.path) }
+	}
 	if err := recordLoss(ctx, store, nil); err != nil {
 		return err
 	}
@@ -76,8 +91,6 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 		loop.start("workspace "+cfg.workspaces[i].name, s.Run)
 	}
 
-	source := cfg.source(log)
-	source.Fail = opts.fail
 	from, mapper, tables, err := a.connect(ctx, cfg, source, store, view, log)
 	if err != nil {
 		return recordLoss(ctx, store, err)
@@ -91,8 +104,9 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 	reads := newReads(stream, store, mapper.Mappings(), tables, log)
 	reads.beat = alive.loop("the reading of tables").round
 	beat := alive.loop("the pump")
-	pump := &pump{source: watchedSource{stream, beat}, mapper: mapper, store: store, reads: reads, beat: beat.round}
-	view.streaming(stream, reads)
+	fit := newFitness(mapper, stream)
+	pump := &pump{source: watchedSource{stream, beat}, mapper: mapper, store: store, reads: reads, fit: fit, beat: beat.round}
+	view.streaming(stream, reads, fit)
 	loop.start("pump", pump.run)
 	loop.start("reads", reads.run)
 	loop.start("identity", func(ctx context.Context) error { return followIdentity(ctx, stream, store) })
@@ -145,16 +159,21 @@ func prepare(ctx context.Context, cfg *config, source cdc.Config, store *state.S
 	if err != nil {
 		return cdc.Resume{}, nil, nil, err
 	}
+	if !store.Source().Known() {
+		if err := cdc.Ready(ctx, source); err != nil {
+			return cdc.Resume{}, nil, nil, err
+		}
+	}
 	// Tables that were mapped since the last start are published now, and the
 	// publication is there before the slot is: an older slot could not be read.
-	added, err := cdc.Publish(ctx, source)
+	published, err := cdc.Publish(ctx, source)
 	switch {
 	case err != nil && !source.Manage:
 		return cdc.Resume{}, nil, nil, &awaitedError{err}
 	case err != nil:
 		return cdc.Resume{}, nil, nil, err
-	case len(added) > 0:
-		log.Info("published tables", "publication", source.Publication, "tables", added)
+	case len(published.Tables) > 0:
+		log.Info("published tables", "publication", source.Publication, "tables", published.Tables)
 	}
 	from, err := resume(ctx, store, source, log)
 	if err != nil {
@@ -172,7 +191,7 @@ func serveStatus(loop *loops, cfg *config, view *view, recorder *status.Recorder
 	if err != nil {
 		return err
 	}
-	views := status.Views{Snapshot: view.snapshot, Recorder: recorder, Alive: alive.alive, Names: names}
+	views := status.Views{Snapshot: view.asked, Recorder: recorder, Alive: alive.alive, Names: names}
 	server := &http.Server{Handler: views.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	loop.start("status server", func(ctx context.Context) error { return serve(ctx, server, l) })
 	return nil
@@ -188,7 +207,7 @@ func serveControl(loop *loops, cfg *config, view *view, store *state.Store) erro
 	for i := range cfg.mappings {
 		names[i] = cfg.mappings[i].Name
 	}
-	d := &desk{snapshot: view.snapshot, store: store, mappings: names}
+	d := &desk{snapshot: view.asked, store: store, mappings: names}
 	server := &http.Server{Handler: controlHandler(d), ReadHeaderTimeout: 10 * time.Second}
 	loop.start("control socket", func(ctx context.Context) error { return serve(ctx, server, l) })
 	return nil

@@ -3,13 +3,19 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
+	"net/url"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,44 +33,52 @@ func (a *app) demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "show everything on this machine: Postgres, Customer.io, traffic",
 		Long: "Start a throwaway Postgres with a little shop in it, a simulated Customer.io and the daemon between them.\n" +
-			"Ctrl-C, or $" + envDemoSeconds + ", ends it and leaves nothing behind.",
+			"They listen on ports of 127.0.0.1: 7464 the daemon and 7465 Customer.io, or any others where those are taken.\n" +
+			"Ctrl-C, or $" + envDemoSeconds + " seconds of traffic, ends it and leaves nothing behind.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var limit time.Duration // 0: until it is interrupted
 			if text := a.env(envDemoSeconds); text != "" {
 				n, err := strconv.ParseFloat(text, 64)
-				if err != nil || n <= 0 {
+				if err != nil || !(n > 0 && n <= math.MaxInt32) {
 					return usagef("$%s is %q: it is a number of seconds", envDemoSeconds, text)
 				}
 				limit = time.Duration(n * float64(time.Second))
 			}
-			return a.demo(cmd.Context(), limit)
+			level := "warn" // what the demo shows stands in the middle of it
+			if cmd.Flags().Changed("log-level") {
+				level = a.logLevel
+			}
+			log, err := newLogger(a.console, level, a.logFormat)
+			if err != nil {
+				return err
+			}
+			// A terminal that is closed ends it as Ctrl-C does.
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+			defer stop()
+			return a.demo(ctx, log, limit)
 		},
 	}
 }
 
 // demo runs until ctx ends, which is how it is meant to end, or for limit after
 // everything has been started.
-func (a *app) demo(ctx context.Context, limit time.Duration) (err error) {
-	log, err := newLogger(a.console, "warn", a.logFormat)
-	if err != nil {
-		return err
-	}
+func (a *app) demo(ctx context.Context, log *slog.Logger, limit time.Duration) (err error) {
 	end := &shutdown{log: log}
 	defer func() { err = errors.Join(err, end.run()) }()
-
-	dir, err := os.MkdirTemp("", "pgcio-demo-")
-	if err != nil {
-		return fmt.Errorf("making the demo's directory: %w", err)
-	}
-	end.then("demo's directory", func() error { return os.RemoveAll(dir) })
+	end.then("demo's files", pgtest.Shutdown)
 
 	fmt.Fprintln(a.stdout, "starting a throwaway Postgres (it is fetched first where there is none) …")
-	cluster, err := pgtest.Start(ctx, pgtest.Options{})
+	cluster, err := pgtest.Start(ctx, pgtest.Options{AllowRunning: true})
 	if err != nil {
 		return interrupted(ctx, err)
 	}
-	end.then("throwaway Postgres", func() error { return errors.Join(cluster.Close(), pgtest.Shutdown()) })
+	end.then("throwaway Postgres", cluster.Close)
+	// Beside Postgres' own files the state goes with them, also after a kill -9.
+	dir, err := pgtest.TempDir()
+	if err != nil {
+		return fmt.Errorf("making the demo's directory: %w", err)
+	}
 
 	fmt.Fprintln(a.stdout, "filling a shop with 2000 people and 3000 orders …")
 	shop, err := openShop(ctx, cluster.URL(""))
@@ -89,7 +103,7 @@ func (a *app) demo(ctx context.Context, limit time.Duration) (err error) {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "\n  what Customer.io holds   %s/\n  pgcio's status           http://%s/api/status\n  pgcio's metrics          http://%s/metrics\n  the shop                 psql '%s'\n\n",
-		customerio, cfg.http.listen, cfg.http.listen, cluster.URL(""))
+		customerio, cfg.http.listen, cfg.http.listen, showable(cluster))
 
 	if limit > 0 {
 		timed, cancel := context.WithTimeout(ctx, limit)
@@ -130,6 +144,27 @@ func (a *app) demoTraffic(ctx context.Context, cfg *config, log *slog.Logger, sh
 	return nil
 }
 
+// showable is the address of the demo's database. The password of a throwaway
+// cluster is thrown away with it; that of a server which was there before is not
+// ours to show.
+func showable(cluster *pgtest.Cluster) string {
+	address := cluster.URL("")
+	if cluster.Dir != "" {
+		return address
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return hidden
+	}
+	if u.User != nil {
+		u.User = url.User(u.User.Username())
+	}
+	query := u.Query()
+	query.Del("password")
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
 // interrupted makes of an error that ctx has caused no error at all: the user
 // ended the demo before it began.
 func interrupted(ctx context.Context, err error) error {
@@ -140,7 +175,7 @@ func interrupted(ctx context.Context, err error) error {
 }
 
 // demoConfig is the demo's configuration, read as any other.
-func demoConfig(dir, url string, ws simulator.Workspace, customerio string) (*config, error) {
+func demoConfig(dir, postgres string, ws simulator.Workspace, customerio string) (*config, error) {
 	status, err := listenNear("127.0.0.1:7464")
 	if err != nil {
 		return nil, fmt.Errorf("finding a port for the status: %w", err)
@@ -150,7 +185,10 @@ func demoConfig(dir, url string, ws simulator.Workspace, customerio string) (*co
 		return nil, err
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "[postgres]\nurl = %q\n\n[state]\npath = %q\n\n[http]\nlisten = %q\n\n", url, filepath.Join(dir, "state.db"), address)
+	// A server that was there before may have a slot pgcio already.
+	slot := "pgcio_demo_" + strings.ToLower(rand.Text()[:8])
+	fmt.Fprintf(&b, "[postgres]\nurl = %q\nslot = %q\n\n[state]\npath = %q\n\n[http]\nlisten = %q\n\n",
+		postgres, slot, filepath.Join(dir, "state.db"), address)
 	if err := writeWorkspace(&b, ws, customerio); err != nil {
 		return nil, err
 	}

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/pgcio/pgcio/internal/status"
+	"github.com/pgcio/pgcio/mapping"
 	"github.com/pgcio/pgcio/state"
 )
 
@@ -29,8 +32,8 @@ type selection struct {
 	All     bool     `json:"all,omitempty"`
 }
 
-// check refuses a selection that names nothing, or something that is not there.
-func (s selection) check(mappings []string) error {
+// check refuses a selection that names nothing, or entries in two ways.
+func (s selection) check() error {
 	named := 0
 	for _, given := range []bool{len(s.IDs) > 0, s.Mapping != "", s.All} {
 		if given {
@@ -42,8 +45,6 @@ func (s selection) check(mappings []string) error {
 		return usagef("name the entries, or --all, or --mapping")
 	case named > 1:
 		return usagef("entries, --all and --mapping exclude each other")
-	case s.Mapping != "" && !slices.Contains(mappings, s.Mapping):
-		return usagef("there is no mapping %q", s.Mapping)
 	}
 	return nil
 }
@@ -56,6 +57,9 @@ func (d *desk) list(orphaned bool) ([]state.Aside, error) {
 	if list == nil {
 		list = []state.Aside{}
 	}
+	for i := range list {
+		nameRow(&list[i])
+	}
 	return list, nil
 }
 
@@ -64,7 +68,27 @@ func (d *desk) show(id uint64) (state.Aside, error) {
 	if errors.Is(err, state.ErrNoEntry) {
 		err = usageError{err}
 	}
+	nameRow(&e)
 	return e, err
+}
+
+// nameRow names the row of an entry that asks nothing of any thing, by its key as
+// Postgres writes it.
+func nameRow(e *state.Aside) {
+	if e.Thing != "" {
+		return
+	}
+	key, err := mapping.DecodeKey(e.Row)
+	if err != nil {
+		e.Thing = "a row whose key is not known"
+		return
+	}
+	for i, text := range key {
+		if quoted := strconv.Quote(text); quoted != `"`+text+`"` || text == "" {
+			key[i] = quoted // it would not show, or do something to a terminal
+		}
+	}
+	e.Thing = "row " + strings.Join(key, ", ")
 }
 
 func (d *desk) retry(ctx context.Context, s selection) (int, error) {
@@ -76,8 +100,11 @@ func (d *desk) drop(ctx context.Context, s selection) (int, error) {
 }
 
 func (d *desk) each(ctx context.Context, s selection, do func(context.Context, string, []uint64) (int, error)) (int, error) {
-	if err := s.check(d.mappings); err != nil {
+	if err := s.check(); err != nil {
 		return 0, err
+	}
+	if s.Mapping != "" && !slices.Contains(d.mappings, s.Mapping) {
+		return 0, usagef("there is no mapping %q", s.Mapping)
 	}
 	n, err := do(ctx, s.Mapping, s.IDs)
 	if errors.Is(err, state.ErrNoEntry) {

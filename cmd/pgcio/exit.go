@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/pgcio/pgcio/cdc"
@@ -55,14 +56,13 @@ func exitStatus(err error) int {
 }
 
 // unfit reports whether the database refuses what the configuration asks of it,
-// and will until somebody changes one of the two: rights that the role lacks, or
-// a wal_level that is not logical.
+// and will until somebody changes one of the two: rights that the role lacks, a
+// server or a table that is not set up for it.
 func unfit(err error) bool {
+	var server *cdc.UnfitError
+	var table *cdc.TableError
 	var state interface{ SQLState() string }
-	if !errors.As(err, &state) {
-		return false
-	}
-	return state.SQLState() == "42501" || state.SQLState() == "55000" && strings.Contains(err.Error(), "wal_level")
+	return errors.As(err, &server) || errors.As(err, &table) || errors.As(err, &state) && state.SQLState() == "42501"
 }
 
 // lost reports whether changes are lost, or the source is not the one that the
@@ -89,7 +89,7 @@ func passing(err error) bool {
 	switch {
 	case errors.As(err, &awaited):
 		return true
-	case lost(err), errors.Is(err, context.Canceled):
+	case lost(err), unfit(err), errors.Is(err, context.Canceled):
 		return false
 	case errors.As(err, &state):
 		code := state.SQLState()
@@ -111,8 +111,20 @@ func complain(w io.Writer, err error) {
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(w, "pgcio: interrupted")
 	default:
-		fmt.Fprintf(w, "pgcio: %v\n", err)
+		fmt.Fprintf(w, "pgcio: %s\n", joinedLines(err))
 	}
+}
+
+// joinedLines is an error in one line: what joined errors say stands side by
+// side, and once.
+func joinedLines(err error) string {
+	var all []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(all, line) {
+			all = append(all, line)
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 func plural(n int, one, many string) string {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 
 	"github.com/pgcio/pgcio/cdc"
 	"github.com/pgcio/pgcio/state"
@@ -17,15 +19,20 @@ import (
 // two is told from a slot whose state was lost: the first is undone and made
 // again, the second is a gap.
 func resume(ctx context.Context, store *state.Store, cfg cdc.Config, log *slog.Logger) (cdc.Resume, error) {
-	src := store.Source()
-	if !src.Known() {
-		var err error
-		if src, err = firstStart(ctx, store, cfg, log); err != nil {
+	if !store.Source().Known() {
+		if err := firstStart(ctx, store, cfg, log); err != nil {
 			return cdc.Resume{}, err
 		}
 	}
+	r, _ := storedResume(store)
+	return r, nil
+}
+
+// storedResume is where the state ends, and whether it belongs to a source.
+func storedResume(store *state.Store) (r cdc.Resume, known bool) {
+	src := store.Source()
 	stored, open := store.Stored()
-	r := cdc.Resume{
+	r = cdc.Resume{
 		Identity: cdc.Identity{
 			SystemID: src.SystemID, Timeline: src.Timeline, Database: src.Database,
 			Slot: src.Slot, Publication: src.Publication,
@@ -35,45 +42,74 @@ func resume(ctx context.Context, store *state.Store, cfg cdc.Config, log *slog.L
 	if open != (state.Mark{}) {
 		r.Open = &cdc.Mark{Commit: open.Commit, XID: open.XID, Rows: open.Rows}
 	}
-	return r, nil
+	return r, src.Known()
 }
 
-func firstStart(ctx context.Context, store *state.Store, cfg cdc.Config, log *slog.Logger) (state.Source, error) {
+// sound refuses a start that could come to nothing, before a state is made or
+// anybody is sent to: mappings that do not fit the database and, where there is
+// no state yet, a server that a slot cannot be made at.
+func sound(ctx context.Context, cfg *config, source cdc.Config) error {
+	_, _, err := compile(ctx, cfg, source)
+	if _, missing := os.Stat(cfg.state.path); err == nil && errors.Is(missing, fs.ErrNotExist) {
+		err = soundFirst(ctx, source)
+	}
+	return err
+}
+
+// soundFirst is sound for a first start.
+func soundFirst(ctx context.Context, source cdc.Config) error {
+	there, err := cdc.Droppable(ctx, source)
+	if err != nil {
+		return err
+	}
+	if there.Slot != "" {
+		return cdc.NoState(source)
+	}
+	return cdc.Ready(ctx, source)
+}
+
+func firstStart(ctx context.Context, store *state.Store, cfg cdc.Config, log *slog.Logger) error {
 	if store.Source().Intent {
 		log.Info("the last start was cut short while it created the slot, which is made anew", "slot", cfg.Slot)
 		if _, err := cdc.DropSlot(ctx, cfg); err != nil {
-			return state.Source{}, err
+			return err
 		}
 	} else {
 		there, err := cdc.Droppable(ctx, cfg)
 		if err != nil {
-			return state.Source{}, err
+			return err
 		}
 		if there.Slot != "" {
-			return state.Source{}, &cdc.GapError{
-				Reason: fmt.Sprintf("replication slot %s exists, and no state that belongs to it", cfg.Slot),
-				Advice: "put the state file back; or, to start over from what the tables hold now: `pgcio teardown`, then `pgcio run`",
-			}
+			return cdc.NoState(cfg)
 		}
 		if err := store.Intend(ctx); err != nil {
-			return state.Source{}, fmt.Errorf("storing the intent to create a slot: %w", err)
+			return fmt.Errorf("storing the intent to create a slot: %w", err)
 		}
 	}
 	id, at, err := cdc.Setup(ctx, cfg)
 	if errors.Is(err, cdc.ErrSlotExists) {
 		// Somebody else made it since we looked: it is not ours to drop.
-		return state.Source{}, errors.Join(err, store.SetSource(ctx, state.Source{}, 0))
+		return errors.Join(err, store.SetSource(ctx, state.Source{}, 0))
 	}
 	if err != nil {
-		return state.Source{}, err
+		return err
 	}
 	src := state.Source{
 		SystemID: id.SystemID, Timeline: id.Timeline, Database: id.Database,
 		Slot: id.Slot, Publication: id.Publication, Generation: 1,
 	}
 	if err := store.SetSource(ctx, src, at); err != nil {
-		return state.Source{}, fmt.Errorf("storing where the slot begins: %w", err)
+		return fmt.Errorf("storing where the slot begins: %w", err)
 	}
 	log.Info("created the slot", "slot", id.Slot, "publication", id.Publication, "at", at)
-	return src, nil
+	return nil
+}
+
+// removeUnused removes a state that was made for a start which was refused, and
+// is closed: without a source there is nothing in it.
+func removeUnused(store *state.Store, path string) error {
+	if src := store.Source(); src.Known() || src.Intent {
+		return nil
+	}
+	return os.Remove(path)
 }

@@ -3,7 +3,7 @@ package main
 import "log/slog"
 
 // newLogger makes a logger to stderr. Under the journal, which stamps every
-// line itself, there are no times.
+// line itself, there are no times. An error is one line.
 func newLogger(c console, level, format string) (*slog.Logger, error) {
 	var opts slog.HandlerOptions
 	var l slog.Level
@@ -14,13 +14,14 @@ func newLogger(c console, level, format string) (*slog.Logger, error) {
 	// A terminal's shell may have inherited these from a systemd that started
 	// the session; what counts is where stderr goes.
 	systemd := (c.env("JOURNAL_STREAM") != "" || c.env("INVOCATION_ID") != "") && !isTerminal(c.stderr)
-	if systemd {
-		opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey && len(groups) == 0 {
-				return slog.Attr{}
-			}
-			return a
+	opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+		if systemd && a.Key == slog.TimeKey && len(groups) == 0 {
+			return slog.Attr{}
 		}
+		if err, is := a.Value.Any().(error); is {
+			return slog.String(a.Key, joinedLines(err))
+		}
+		return a
 	}
 	if format == "" {
 		format = "text"

@@ -9,8 +9,9 @@ import (
 // loops are the daemon's goroutines. Each ends by itself only when something is
 // wrong, which fails them all; otherwise the shutdown ends them, in its order.
 type loops struct {
-	end  *shutdown
-	fail context.CancelCauseFunc // of the daemon's context
+	end    *shutdown
+	fail   context.CancelCauseFunc // of the daemon's context
+	reason func() error            // what it was ended for
 }
 
 // start runs a loop until its place in the shutdown comes.
@@ -30,9 +31,27 @@ func (l *loops) start(name string, run func(context.Context) error) {
 	}()
 	l.end.then(name, func() error {
 		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
+		if err := <-done; !errors.Is(err, context.Canceled) && !errors.Is(l.reason(), origin(err)) {
 			return err
 		}
 		return nil
 	})
+}
+
+// origin is the error that others wrap: two loops may meet with the same one, as
+// whoever reads the stream does with what ended it.
+func origin(err error) error {
+	for {
+		switch wrapped := err.(type) {
+		case interface{ Unwrap() error }:
+			if wrapped.Unwrap() == nil {
+				return err
+			}
+			err = wrapped.Unwrap()
+		case interface{ Unwrap() []error }:
+			err = wrapped.Unwrap()[0]
+		default:
+			return err
+		}
+	}
 }

@@ -13,8 +13,6 @@ func main() {
 	// The first signal ends ctx; from then on they have their usual effect, so a
 	// second one exits at once.
 	context.AfterFunc(ctx, stop)
-	// Reloading is not built yet; what asks for it must not end the daemon.
-	signal.Ignore(syscall.SIGHUP)
 	os.Exit(execute(ctx, os.Args[1:], console{
 		stdin:  os.Stdin,
 		stdout: os.Stdout,

@@ -26,10 +26,15 @@ func offlineDesk(ctx context.Context, cfg *config) (d *desk, done func() error, 
 	v := newView(cfg, store)
 	snapshot := func() status.Snapshot {
 		s := v.snapshot()
-		if gap := store.Source().Gap; gap != "" {
-			s.Alarms = append([]status.Alarm{{Name: "gap", Since: time.Now(), Detail: gap}}, s.Alarms...)
+		// The last that a daemon does is to store how far it came, and why it ended.
+		since := time.Now()
+		if info, err := os.Stat(cfg.state.path); err == nil {
+			since = info.ModTime()
 		}
-		s.Alarms = append([]status.Alarm{{Name: "not_running", Since: time.Now(), Detail: "no daemon is running; this is what the state file says"}}, s.Alarms...)
+		if gap := store.Source().Gap; gap != "" {
+			s.Alarms = append([]status.Alarm{{Name: "gap", Since: since, Detail: gap}}, s.Alarms...)
+		}
+		s.Alarms = append([]status.Alarm{{Name: "not_running", Since: since, Detail: "no daemon is running; this is what the state file says"}}, s.Alarms...)
 		return s
 	}
 	return &desk{snapshot: snapshot, store: store}, store.Close, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func (a *app) parkedShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "show one entry, with what would be sent",
-		Args:  cobra.ExactArgs(1),
+		Args:  arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := entryIDs(args)
 			if err != nil {
@@ -103,7 +104,7 @@ func (a *app) parkedDropCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "drop ID…",
 		Short: "give entries up",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  arguments(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.settleParked(cmd.Context(), "/parked/drop", "given up", selection{}, args)
 		},
@@ -115,19 +116,15 @@ func (a *app) settleParked(ctx context.Context, path, done string, s selection, 
 	if s.IDs, err = entryIDs(args); err != nil {
 		return err
 	}
-	cfg, err := a.loadConfig()
+	if err := s.check(); err != nil {
+		return err
+	}
+	where, err := a.loadState()
 	if err != nil {
 		return err
 	}
-	names := make([]string, len(cfg.mappings))
-	for i := range cfg.mappings {
-		names[i] = cfg.mappings[i].Name
-	}
-	if err := s.check(names); err != nil {
-		return err
-	}
 	var n int
-	if err := newControlClient(cfg.state.socket()).call(ctx, path, nil, s, &n); err != nil {
+	if err := newControlClient(where.socket()).call(ctx, path, nil, s, &n); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s %s\n", plural(n, "entry", "entries"), done)
@@ -180,12 +177,16 @@ func writeJSON(w io.Writer, v any) error {
 
 // ask asks the daemon for something, or, when none runs, the state file.
 func (a *app) ask(ctx context.Context, path string, query url.Values, into any, offline func(*desk) error) error {
-	cfg, err := a.loadConfig()
+	where, err := a.loadState()
 	if err != nil {
 		return err
 	}
-	err = newControlClient(cfg.state.socket()).call(ctx, path, query, nil, into)
+	err = newControlClient(where.socket()).call(ctx, path, query, nil, into)
 	if !errors.Is(err, errNoDaemon) {
+		return err
+	}
+	cfg, err := a.loadUnconnected()
+	if err != nil {
 		return err
 	}
 	d, done, err := offlineDesk(ctx, cfg)

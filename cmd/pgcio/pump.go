@@ -26,7 +26,8 @@ type pump struct {
 	mapper *mapping.Mapper
 	store  *state.Store
 	reads  *reads
-	beat   func() // called after every batch, and before every wait
+	fit    *fitness // nil: nobody asks
+	beat   func()   // called after every batch, and before every wait
 
 	asks []customerio.Ask
 	refs []state.Ref
@@ -75,6 +76,9 @@ func (p *pump) roomy(ctx context.Context) error {
 // take stores what a batch of the stream asks, and then lets Postgres know.
 func (p *pump) take(ctx context.Context, batch *cdc.Batch) error {
 	p.mapper.Reset()
+	if p.fit != nil {
+		p.fit.batch(batch)
+	}
 	err := p.store.Update(ctx, func(tx *state.Tx) error {
 		open := markOf(batch.Open)
 		tx.Fetch(p.touched(batch))

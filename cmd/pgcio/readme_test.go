@@ -1,10 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
-	"net/http/httptest"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,7 +16,6 @@ import (
 	"time"
 
 	"github.com/pgcio/pgcio/internal/pgtest"
-	"github.com/pgcio/pgcio/internal/simulator"
 )
 
 // What the documentation shows is true as far as a machine can tell: commands
@@ -193,7 +193,15 @@ func TestDocumentedCommands(t *testing.T) {
 						t.Errorf("%s: make %s does not read %s", f.place, w[1], set)
 					}
 				}
-			case "export", "psql", "curl", "systemctl", "mv", "cp", "git", "PGCIO_SEED=1", "go":
+			case "install":
+				// What is installed comes from the repository, or is built before.
+				from := w[len(w)-2]
+				if w[1] != "-d" && from != "/dev/null" && from != "bin/pgcio" {
+					if _, err := os.Stat(filepath.Join("../..", from)); err != nil {
+						t.Errorf("%s: %v", f.place, err)
+					}
+				}
+			case "export", "psql", "curl", "systemctl", "systemd-sysusers", "journalctl", "mv", "cp", "rm", "git", "PGCIO_SEED=1", "go":
 			default:
 				t.Errorf("%s: %q is a command that nobody checks", f.place, w[0])
 			}
@@ -208,7 +216,7 @@ func TestDocumentedCommands(t *testing.T) {
 func TestMentionedCommands(t *testing.T) {
 	for _, file := range documents(t) {
 		for _, m := range regexp.MustCompile("`pgcio ([a-z][^`]*)`").FindAllStringSubmatch(read(t, file), -1) {
-			if err := understood(words(m[1])); err != nil && !strings.Contains(err.Error(), "arg(s)") {
+			if err := understood(words(m[1])); err != nil && !strings.HasPrefix(err.Error(), "usage: ") {
 				t.Errorf("%s: `pgcio %s`: %v", filepath.Base(file), m[1], err)
 			}
 		}
@@ -304,7 +312,7 @@ func TestDocumentedAlarms(t *testing.T) {
 	var raised []string
 	for file, pattern := range map[string]string{
 		"../../cdc/status.go": `(?m)^\tAlarm\w+ += "(\w+)"`,
-		"view.go":             `(?:raise\(&?out, |Alarm\{Name: )"(\w+)"`,
+		"view.go":             `alarms\.raise\("(\w+)"`,
 		"offline.go":          `Alarm\{\{Name: "(\w+)"`,
 	} {
 		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(read(t, file), -1) {
@@ -345,6 +353,7 @@ type quickStart struct {
 	address string // of the status server
 	done    map[string]bool
 	metrics string
+	section string // of the simulated workspace, for the configuration
 
 	ended chan int // the daemon's status
 	log   *bytes.Buffer
@@ -352,14 +361,6 @@ type quickStart struct {
 
 func TestQuickStart(t *testing.T) {
 	blocks := fencesOf(t, readme)
-	sim, ws, err := newSimulator(simulator.DefaultSettings(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sim.Close)
-	server := httptest.NewServer(sim)
-	t.Cleanup(server.Close)
-
 	q := &quickStart{t: t, admin: pgtest.New(t).DB(), done: map[string]bool{}, ended: make(chan int, 1)}
 	documented := section(t, operating, "What to monitor")
 	role, err := url.Parse(q.admin.URL())
@@ -368,12 +369,15 @@ func TestQuickStart(t *testing.T) {
 	}
 	role.User = url.UserPassword("pgcio", "secret")
 	q.env = map[string]string{
-		"PGCIO_POSTGRES_URL": role.String(), "CIO_SITE_ID": ws.SiteID, "CIO_TRACK_API_KEY": ws.TrackKey, "CIO_APP_API_KEY": ws.AppKey,
+		"PATH": "bin", "ADMIN_URL": q.admin.URL(), "PGCIO_POSTGRES_URL": role.String(),
+		"CIO_SITE_ID": "site", "CIO_TRACK_API_KEY": "key", "CIO_APP_API_KEY": "app",
 	}
 	if q.address, err = freeAddress(); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(t.TempDir())
+	simulating, end := context.WithCancel(t.Context())
+	defer end()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	for _, f := range blocks {
@@ -385,41 +389,78 @@ func TestQuickStart(t *testing.T) {
 			q.admin.Exec(t, f.text)
 			q.admin.Exec(t, `INSERT INTO users (id, email, first_name, plan) VALUES (1, 'ada@example.com', 'Ada', 'pro')`)
 		case "toml":
-			text := strings.Replace(f.text, "[workspace.main]\n", fmt.Sprintf("[http]\nlisten = %q\n[workspace.main]\ntrack_url = %q\napp_url = %q\n",
-				q.address, server.URL, server.URL), 1)
+			before, rest, _ := strings.Cut(f.text, "[workspace.main]\n")
+			_, mappings, _ := strings.Cut(rest, "[[mapping]]\n")
+			text := fmt.Sprintf("%s[http]\nlisten = %q\n%s[[mapping]]\n%s", before, q.address, q.section, mappings)
 			if err := os.WriteFile("pgcio.toml", []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		case "sh":
+			if strings.Contains(f.text, "teardown") { // before which it says to stop the daemon
+				stop()
+				if status := <-q.ended; status != 0 {
+					t.Errorf("pgcio run ended with status %d: %s", status, q.log)
+				}
+			}
 			for _, w := range commandLines(f.text) {
-				q.step(ctx, f.place, w)
+				if w[0] == "pgcio" && w[1] == "simulate" {
+					q.simulate(simulating, w[1:])
+					continue
+				}
+				q.step(t.Context(), ctx, f.place, w)
 			}
 		}
 	}
-	stop()
-	if status := <-q.ended; status != 0 {
-		t.Errorf("pgcio run ended with status %d: %s", status, q.log)
-	}
-	for _, what := range []string{"setup.sql", "check", "setup", "run", "status"} {
+	for _, what := range []string{"setup.sql", "check", "setup", "run", "status", "teardown"} {
 		if !q.done[what] {
 			t.Errorf("the quick start has no %s", what)
 		}
 	}
-	if err := sim.Settle(context.Background()); err != nil {
+	_, base, _ := strings.Cut(q.section, `track_url     = "`)
+	base, _, _ = strings.Cut(base, `"`)
+	held, err := fetch(t.Context(), base+"/_sim/state")
+	if err != nil {
 		t.Fatal(err)
 	}
-	dump := string(sim.Dump(simulator.DumpOptions{}))
 	for _, want := range []string{`"full_name": "Ada"`, `"name": "order_placed"`} {
-		if !strings.Contains(dump, want) {
-			t.Errorf("Customer.io does not hold %s: %s", want, dump)
+		if !strings.Contains(string(held), want) {
+			t.Errorf("Customer.io does not hold %s: %s", want, held)
 		}
+	}
+	if left := q.admin.Query(t, `SELECT slot_name::text FROM pg_replication_slots UNION ALL SELECT pubname FROM pg_publication
+		UNION ALL SELECT rolname FROM pg_roles WHERE rolname = 'pgcio'`); len(left) > 0 {
+		t.Errorf("in the end there are still %v", left)
 	}
 	q.compareMetrics(documented)
 }
 
-func (q *quickStart) step(ctx context.Context, place string, w []string) {
+// simulate runs the simulated Customer.io, at an address that is free, and keeps
+// what it prints for the configuration.
+func (q *quickStart) simulate(ctx context.Context, args []string) {
+	r, w := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- execute(ctx, append(args, "--listen", "127.0.0.1:0"), console{stdout: w, stderr: w, getenv: environment(q.env)})
+		w.Close()
+	}()
+	q.t.Cleanup(func() { <-ended })
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		q.section += lines.Text() + "\n"
+		if strings.HasPrefix(lines.Text(), "app_url") {
+			return
+		}
+	}
+	q.t.Fatalf("pgcio simulate ended, and said %q", q.section)
+}
+
+// step runs a command; the daemon until running ends.
+func (q *quickStart) step(ctx, running context.Context, place string, w []string) {
 	t := q.t
 	w, into := without(w)
+	for i := range w {
+		w[i] = os.Expand(w[i], func(name string) string { return q.env[name] })
+	}
 	switch w[0] {
 	case "make":
 	case "export":
@@ -428,7 +469,14 @@ func (q *quickStart) step(ctx context.Context, place string, w []string) {
 				t.Errorf("%s: %s is exported, and nothing reads it", place, name)
 			}
 		}
+	case "rm":
+		if err := os.Remove(w[1]); err != nil {
+			t.Errorf("%s: %v", place, err)
+		}
 	case "psql":
+		if w[1] != q.admin.URL() {
+			t.Errorf("%s: psql connects to %s", place, w[1])
+		}
 		sql := w[len(w)-1]
 		if w[len(w)-2] == "-f" {
 			sql = read(t, sql)
@@ -444,7 +492,7 @@ func (q *quickStart) step(ctx context.Context, place string, w []string) {
 	case "pgcio":
 		q.done[w[1]] = true
 		if w[1] == "run" {
-			q.run(ctx, w[1:])
+			q.run(running, w[1:])
 			return
 		}
 		var out, complaints bytes.Buffer

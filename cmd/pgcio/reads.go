@@ -66,7 +66,7 @@ func newReads(source asker, store *state.Store, mappings []mapping.Mapping, tabl
 // run asks for what is wanted until ctx ends.
 func (r *reads) run(ctx context.Context) error {
 	for i, m := range r.mappings {
-		if t := r.tables[m.Table]; t != nil && t.Rows >= 0 {
+		if t := r.tables[m.Table]; m.Backfill && t != nil && t.Rows >= 0 {
 			r.store.EstimateBackfill(i, t.Rows)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 
@@ -19,6 +20,7 @@ type app struct {
 	fail    func(point string) // called at the daemon's named points, for tests that kill it there; nil: nothing is called
 	log     *slog.Logger       // as the flags ask for
 	running bool               // the command line was understood
+	refused error              // help was asked for with something that there is no help about
 }
 
 // builtGroup are the commands of this version in the help.
@@ -35,7 +37,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	err := root.ExecuteContext(ctx)
+	err := cmp.Or(root.ExecuteContext(ctx), a.refused)
 	if err != nil && !a.running {
 		// Cobra's own errors carry no type; all of them come before any command.
 		err = usageError{err}
@@ -76,7 +78,14 @@ func (a *app) command() *cobra.Command {
 	// In the order in which a user meets them.
 	cobra.EnableCommandSorting = false
 	root.AddGroup(&cobra.Group{ID: builtGroup, Title: "Commands:"})
+	root.SetHelpCommand(helpCommand())
 	root.SetHelpCommandGroupID(builtGroup)
+	usual := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if a.refused = helpless(cmd); a.refused == nil {
+			usual(cmd, args)
+		}
+	})
 	for _, c := range []*cobra.Command{
 		a.runCommand(), a.demoCommand(), a.simulateCommand(), a.checkCommand(), a.setupCommand(),
 		a.teardownCommand(), a.statusCommand(), a.parkedCommand(), a.versionCommand(), a.completionCommand(),
@@ -86,6 +95,44 @@ func (a *app) command() *cobra.Command {
 	}
 	addUnbuilt(root)
 	return root
+}
+
+// helpCommand is cobra's own, except that what it does not know is an error.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "help about any command",
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+			if about, _, err := cmd.Root().Find(args); err == nil {
+				for _, c := range about.Commands() {
+					names = append(names, c.Name())
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return usageError{err}
+			}
+			if len(rest) > 0 {
+				return unknownCommand(about, rest[0])
+			}
+			return about.Help()
+		},
+	}
+}
+
+// helpless refuses help where the command itself is refused: it is not built, or
+// unknown, which cobra sees only in what is left of its parent's arguments.
+func helpless(cmd *cobra.Command) error {
+	switch {
+	case cmd.GroupID == unbuiltGroup:
+		return unbuiltCommand(cmd.Name())
+	case cmd.HasSubCommands() && cmd.Flags().NArg() > 0:
+		return unknownCommand(cmd, cmd.Flags().Arg(0))
+	}
+	return nil
 }
 
 // subcommands makes a command that does nothing without one of its subcommands.
@@ -100,6 +147,16 @@ func subcommands(c *cobra.Command, subs ...*cobra.Command) *cobra.Command {
 		return unknownCommand(cmd, args[0])
 	}
 	return c
+}
+
+// arguments says how a command is used where it has too few or too many of them.
+func arguments(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return usagef("usage: %s", cmd.UseLine())
+		}
+		return nil
+	}
 }
 
 func unknownCommand(parent *cobra.Command, name string) error {

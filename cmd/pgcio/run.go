@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os/signal"
+	"syscall"
+
 	"github.com/spf13/cobra"
 )
 
@@ -11,6 +14,8 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "run the daemon in the foreground",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Reloading is not built yet; what asks for it must not end the daemon.
+			signal.Ignore(syscall.SIGHUP)
 			if acceptSource {
 				return unbuiltFlag("--accept-new-source")
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +31,7 @@ func (a *app) setupCommand() *cobra.Command {
 			}
 			if print {
 				// The role is the daemon's, whoever looks at the tables now.
-				_, err := fmt.Fprint(a.stdout, cdc.SetupSQL(cfg.source(a.log), mappedColumns(cfg, source, cmd)))
+				_, err := fmt.Fprint(a.stdout, cdc.SetupSQL(cmd.Context(), cfg.source(a.log), source, mappedColumns(cfg, source, cmd)))
 				return err
 			}
 			source.Manage = true // it is what this command is for
@@ -44,7 +45,7 @@ func (a *app) setupCommand() *cobra.Command {
 
 func (a *app) setup(cmd *cobra.Command, cfg *config, source cdc.Config) (err error) {
 	ctx := cmd.Context()
-	if _, _, err := compile(ctx, cfg, source); err != nil {
+	if err := sound(ctx, cfg, source); err != nil {
 		return err
 	}
 	store, err := state.Open(ctx, cfg.stateOptions(source.Logger))
@@ -52,31 +53,35 @@ func (a *app) setup(cmd *cobra.Command, cfg *config, source cdc.Config) (err err
 		return fmt.Errorf("opening the state: %w", err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	known := store.Source().Known()
+	before, known := storedResume(store)
+	if known {
+		if err := cdc.Verify(ctx, source, before); err != nil {
+			return err
+		}
+	}
+	published, err := cdc.Publish(ctx, source)
+	if err != nil {
+		return err
+	}
 	from, err := resume(ctx, store, source, source.Logger)
 	if err != nil {
 		return err
 	}
-	if known {
-		there, err := cdc.Droppable(ctx, source)
-		if err != nil {
-			return err
-		}
-		if there.Slot == "" {
-			return &cdc.GapError{
-				Reason: fmt.Sprintf("replication slot %s is gone, and the state file %s belongs to it", source.Slot, cfg.state.path),
-				From:   from.Stored,
-				Advice: "move the state file aside, and run `pgcio setup` again: everything the tables hold is sent once more, and event ids keep events from being doubled",
-			}
-		}
-		if _, err := cdc.Publish(ctx, source); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(a.stdout, "slot %s and its state file %s were there already\n", from.Identity.Slot, cfg.state.path)
-		return err
+	slot := fmt.Sprintf("slot %s at %s and its state file %s", from.Identity.Slot, from.Stored, cfg.state.path)
+	var text string
+	switch added := strings.Join(published.Tables, ", "); {
+	case known && added == "":
+		text = fmt.Sprintf("slot %s and its state file %s were there already", from.Identity.Slot, cfg.state.path)
+	case known:
+		text = fmt.Sprintf("added %s to publication %s; the slot and the state file were there already", added, source.Publication)
+	case published.Created:
+		text = fmt.Sprintf("created publication %s, %s", source.Publication, slot)
+	case added != "":
+		text = fmt.Sprintf("added %s to publication %s, which was there already; created %s", added, source.Publication, slot)
+	default:
+		text = fmt.Sprintf("publication %s was there already; created %s", source.Publication, slot)
 	}
-	_, err = fmt.Fprintf(a.stdout, "created publication %s, slot %s at %s and its state file %s\n",
-		from.Identity.Publication, from.Identity.Slot, from.Stored, cfg.state.path)
+	_, err = fmt.Fprintln(a.stdout, text)
 	return err
 }
 

@@ -177,6 +177,20 @@ func TestTheDatabaseStopsWhileTheDiskIsFull(t *testing.T) {
 			t.Fatalf("the disk does not become full:\n%s", d.log.String())
 		}
 	}
+	select {
+	case <-d.end:
+		text := d.log.String()
+		for _, said := range []string{r.state, "make room for it", "nothing is lost"} {
+			if !strings.Contains(text, said) {
+				t.Errorf("a full disk is not said with %q:\n%s", said, text)
+			}
+		}
+		if code := d.cmd.ProcessState.ExitCode(); code != 1 {
+			t.Errorf("a full disk ends in status %d", code)
+		}
+	case <-time.After(slowly):
+		t.Fatal("the daemon goes on though the disk is full")
+	}
 	stopFast(t, cluster, "with a full disk")
 	restart(t, cluster)
 	close(stopped)

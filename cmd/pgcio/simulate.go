@@ -32,6 +32,16 @@ func (a *app) simulateCommand() *cobra.Command {
 			settings.Lag = simulator.Duration(lag)
 			settings.Identifiers = identifiers
 			settings.TrackPerSecond = perSecond
+			switch {
+			case !isAddress(listen):
+				return usagef("--listen %q: it is an address with a port, like 127.0.0.1:7465", listen)
+			case latency < 0:
+				return usagef("--latency %v: it is not below 0", latency)
+			case lag < 0:
+				return usagef("--lag %v: it is not below 0", lag)
+			case perSecond < 0:
+				return usagef("--requests-per-second %d: it is not below 0", perSecond)
+			}
 			if err := settings.Validate(); err != nil {
 				return usageError{err}
 			}
@@ -50,10 +60,10 @@ func (a *app) simulateCommand() *cobra.Command {
 			}
 			l, err := net.Listen("tcp", listen)
 			if err != nil {
-				return fmt.Errorf("listening for the simulator: %w", err)
+				return fmt.Errorf("listening for the simulated Customer.io: %w; --listen names another address", err)
 			}
 			base := "http://" + l.Addr().String()
-			fmt.Fprintf(a.stdout, "# a simulated Customer.io; %s/ shows what it holds\n", base)
+			fmt.Fprintf(a.stdout, "# a simulated Customer.io; %s/ shows what it holds\n# In a configuration, this leads to it:\n", base)
 			if err := writeWorkspace(a.stdout, ws, base); err != nil {
 				return err
 			}

@@ -111,7 +111,7 @@ func (s *schedule) checkContacts() {
 		p, _ := held.Person("id:" + user)
 		for _, id := range w.living(contacts) {
 			contact := w.current(contacts, id)
-			if value(contact[whom]) != email || w.written[id] < w.named[user] && w.named[user] != w.birth[user] {
+			if value(contact[whom]) != email {
 				continue
 			}
 			if want := strconv.Quote(value(contact[contactScore])); p.Value("score") != want {

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -99,7 +98,7 @@ func (s *schedule) drop(ctx context.Context, id uint64) error {
 	if err != nil {
 		return nil // a change has taken it along
 	}
-	what := a.Mapping + " " + a.Thing
+	what := called(a)
 	if row, ok := rowAside(a); ok {
 		what = a.Mapping + " id:" + row
 	} else if m := ulidPattern.FindStringSubmatch(a.Payload); m != nil {
@@ -118,17 +117,18 @@ func (s *schedule) drop(ctx context.Context, id uint64) error {
 	return nil
 }
 
+// called is how an entry is known to an operator.
+func called(a state.Aside) string {
+	nameRow(&a)
+	return a.Mapping + " " + a.Thing
+}
+
 // rowAside is the id of a row that is parked because it could not be mapped.
 func rowAside(a state.Aside) (id string, unmapped bool) {
-	quoted, unmapped := strings.CutPrefix(a.Thing, "row ")
-	if !unmapped {
+	if a.Row == nil {
 		return "", false
 	}
-	key, err := strconv.Unquote(quoted)
-	if err != nil {
-		panic(err)
-	}
-	columns, err := mapping.DecodeKey([]byte(key))
+	columns, err := mapping.DecodeKey(a.Row)
 	if err != nil {
 		panic(err)
 	}
@@ -210,7 +210,7 @@ func (s *schedule) explain() {
 			if !s.due(a) {
 				continue
 			}
-			is[a.Mapping+" "+a.Thing] = true
+			is[called(a)] = true
 			if id, unmapped := rowAside(a); unmapped {
 				is[a.Mapping+" id:"+id] = true
 			} else {
@@ -219,7 +219,7 @@ func (s *schedule) explain() {
 		}
 	}
 	for _, a := range asides {
-		if !is[a.Mapping+" "+a.Thing] {
+		if !is[called(a)] {
 			s.t.Errorf("%+v is parked", a)
 		}
 	}

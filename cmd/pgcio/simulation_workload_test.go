@@ -22,7 +22,6 @@ type workload struct {
 	birth     map[string]int     // user → when it was inserted by the stream, being in
 	named     map[string]int     // user → when it took the address it has
 	unclear   map[string]bool    // users and addresses of which it is not known who has what when
-	written   map[string]int     // contact → when it was last written
 	events    map[string]eventOf // ref → the event of a streamed order
 	doubled   map[string]bool    // refs that a second order has claimed
 	visited   map[string]string  // visit → the user who had the address
@@ -38,7 +37,7 @@ type eventOf struct {
 
 func newWorkload() workload {
 	return workload{
-		given: map[string]int{}, birth: map[string]int{}, named: map[string]int{}, unclear: map[string]bool{}, written: map[string]int{},
+		given: map[string]int{}, birth: map[string]int{}, named: map[string]int{}, unclear: map[string]bool{},
 		events: map[string]eventOf{}, doubled: map[string]bool{}, visited: map[string]string{}, fresh: map[string]bool{},
 	}
 }
@@ -305,10 +304,6 @@ func (w *world) begin() { w.came, w.freed = map[string]bool{}, nil }
 func (w *world) wrote(table, id string, old, row []cdc.Column) {
 	w.clock++
 	switch {
-	case table == contacts:
-		if old == nil || row == nil || value(old[whom]) != value(row[whom]) || value(old[contactScore]) != value(row[contactScore]) {
-			w.written[id] = w.clock // what says the same again is not sent
-		}
 	case table != users:
 	case old == nil:
 		w.named[id] = w.clock

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -31,6 +32,9 @@ func (a *app) teardownCommand() *cobra.Command {
 				_, err := fmt.Fprintf(a.stdout, "there is no slot %s, and no publication that pgcio made\n", source.Slot)
 				return err
 			}
+			if err := idle(ctx, cfg, there); err != nil {
+				return err
+			}
 			if !yes {
 				if !isTerminal(a.stdin) {
 					return usagef("%s: nobody can be asked here; say --yes", describeDrop(there, "would be dropped"))
@@ -52,6 +56,20 @@ func (a *app) teardownCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
+}
+
+// idle refuses to take the slot from a daemon that runs. Whoever else reads it is
+// seen when it is dropped.
+func idle(ctx context.Context, cfg *config, there cdc.Dropped) error {
+	var s status.Snapshot
+	if newControlClient(cfg.state.socket()).call(ctx, "/status", nil, nil, &s) != nil {
+		return nil
+	}
+	by := ""
+	if there.ReadBy != 0 {
+		by = fmt.Sprintf(" (server process %d)", there.ReadBy)
+	}
+	return fmt.Errorf("the daemon is running and follows slot %s%s; stop it first (systemctl stop pgcio, or end `pgcio run`), then run this again", s.Postgres.Slot, by)
 }
 
 // describeDrop is "slot pgcio, which held 16.0MB of WAL, and publication pgcio: dropped".

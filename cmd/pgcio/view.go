@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,13 +24,13 @@ type view struct {
 	sinks   []*sink.Sink
 	stream  *cdc.Source // nil: not yet
 	reads   *reads
-	problem status.Alarm         // why there is no stream yet
-	since   map[string]time.Time // of the alarms that are found here
+	fit     *fitness
+	problem string // why there is no stream yet; "": there is one, or nothing is known
+
+	alarms alarms
 }
 
-func newView(cfg *config, store *state.Store) *view {
-	return &view{cfg: cfg, store: store, since: map[string]time.Time{}}
-}
+func newView(cfg *config, store *state.Store) *view { return &view{cfg: cfg, store: store} }
 
 // add makes a workspace's sink seen.
 func (v *view) add(s *sink.Sink) {
@@ -41,63 +43,71 @@ func (v *view) add(s *sink.Sink) {
 func (v *view) waiting(err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	since := v.problem.Since
-	if since.IsZero() {
-		since = time.Now()
-	}
-	v.problem = status.Alarm{Name: cdc.AlarmSource, Since: since, Detail: err.Error()}
+	v.problem = err.Error()
 }
 
 // streaming makes the stream seen.
-func (v *view) streaming(stream *cdc.Source, r *reads) {
+func (v *view) streaming(stream *cdc.Source, r *reads, f *fitness) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.stream, v.reads, v.problem = stream, r, status.Alarm{}
+	v.stream, v.reads, v.fit, v.problem = stream, r, f, ""
+}
+
+// asked is the status for somebody who asked: what Postgres has to be asked for
+// is soon asked for anew.
+func (v *view) asked() status.Snapshot {
+	v.mu.Lock()
+	stream := v.stream
+	v.mu.Unlock()
+	if stream != nil {
+		stream.Refresh()
+	}
+	return v.snapshot()
 }
 
 // snapshot is the status now.
 func (v *view) snapshot() status.Snapshot {
 	v.mu.Lock()
-	sinks, stream, reads, problem := slices.Clone(v.sinks), v.stream, v.reads, v.problem
+	sinks, stream, reads, fit, problem := slices.Clone(v.sinks), v.stream, v.reads, v.fit, v.problem
 	v.mu.Unlock()
 
 	out := status.Snapshot{Version: buildVersion(), State: status.Starting}
 	out.Postgres.Slot = v.cfg.postgres.slot
-	if problem.Name != "" {
-		out.Alarms = append(out.Alarms, problem)
+	alarms := v.alarms.look()
+	if problem != "" {
+		alarms.raise(cdc.AlarmSource, "", problem)
 	}
-	// The source is looked at before the state, so that nothing seems stored
-	// that the server has not been heard to have.
+	// The source is looked at before the state, so that nothing seems confirmed
+	// that is not stored.
 	var source cdc.Status
 	if stream != nil {
 		source = stream.Status()
-		v.postgres(&out, source)
 	}
 	st, err := v.store.Status()
 	if err != nil {
-		out.Alarms = append(out.Alarms, status.Alarm{Name: "state", Since: time.Now(), Detail: err.Error()})
+		alarms.raise("state", "", err.Error())
+		out.Alarms = alarms.end()
 		return out
 	}
 	out.StateBytes = st.Size
-	out.Postgres.SystemID = cmp.Or(out.Postgres.SystemID, st.Source.SystemID)
-	out.Postgres.Timeline = cmp.Or(out.Postgres.Timeline, st.Source.Timeline)
-	out.Postgres.Stored, out.Postgres.Delivered = st.Stored, st.Delivered
-	busy := v.workspaces(&out, st, sinks)
+	v.postgres(&out, source, st, alarms)
+	busy := v.workspaces(&out, st, sinks, alarms)
 	if v.store.Full() {
-		v.raise(&out, "outbox_full", "what waits to be sent has passed [state] max_size: nothing is read until it drains")
+		alarms.raise("outbox_full", "", "what waits to be sent has passed [state] max_size: nothing is read until it drains")
 	}
-	var troubles map[int]string
+	troubles := map[int]string{}
 	if reads != nil {
 		troubles = reads.Broken()
+		maps.Copy(troubles, fit.troubles())
 	}
-	backfilling := v.mappings(&out, st, troubles)
+	backfilling := v.mappings(&out, st, troubles, alarms)
 	if source.Connected {
 		out.State = status.Streaming
 		if backfilling {
 			out.State = status.Backfilling
 		}
 	}
-	v.forget(&out)
+	out.Alarms = alarms.end()
 	for _, m := range out.Mappings {
 		busy = busy || m.Changes.Waiting > 0 || m.Changes.InFlight > 0
 	}
@@ -105,21 +115,30 @@ func (v *view) snapshot() status.Snapshot {
 	return out
 }
 
-func (v *view) postgres(out *status.Snapshot, s cdc.Status) {
+// postgres tells where the source stands. What was stored since it was looked at
+// it had sent before.
+func (v *view) postgres(out *status.Snapshot, s cdc.Status, st state.Status, alarms *look) {
+	out.Postgres = status.Postgres{
+		SystemID: cmp.Or(s.SystemID, st.Source.SystemID), Timeline: cmp.Or(s.Timeline, st.Source.Timeline), Slot: v.cfg.postgres.slot,
+		Stored: st.Stored, Delivered: st.Delivered, Confirmed: s.ConfirmedLSN,
+		LagSeconds: s.LagSeconds, RetainedWALBytes: s.RetainedBytes,
+	}
 	p := &out.Postgres
-	p.SystemID, p.Timeline = s.SystemID, s.Timeline
-	p.Server, p.Received, p.Confirmed = s.ServerLSN, s.ReceivedLSN, s.ConfirmedLSN
-	p.LagBytes, p.LagSeconds, p.RetainedWALBytes = s.LagBytes, s.LagSeconds, s.RetainedBytes
+	if s.StoredLSN == 0 {
+		return // there is no stream yet
+	}
+	p.Server, p.Received = max(s.ServerLSN, st.Stored), max(s.ReceivedLSN, st.Stored)
+	p.LagBytes = max(0, s.LagBytes-int64(max(st.Stored, s.StoredLSN)-s.StoredLSN))
 	if s.SafeBytes >= 0 && !s.Looked.IsZero() {
 		p.SafeBytes = &s.SafeBytes
 	}
 	for _, a := range s.Alarms {
-		out.Alarms = append(out.Alarms, status.Alarm{Name: a.Name, Since: a.Since, Detail: a.Detail})
+		alarms.add(status.Alarm{Name: a.Name, Since: a.Since, Detail: a.Detail})
 	}
 }
 
 // workspaces tells as well whether anything waits to be sent or is on its way.
-func (v *view) workspaces(out *status.Snapshot, st state.Status, sinks []*sink.Sink) (busy bool) {
+func (v *view) workspaces(out *status.Snapshot, st state.Status, sinks []*sink.Sink, alarms *look) (busy bool) {
 	for i, w := range st.Workspaces {
 		ws := status.Workspace{
 			Name: w.Name, State: status.Waiting, Entries: w.Entries,
@@ -134,7 +153,7 @@ func (v *view) workspaces(out *status.Snapshot, st state.Status, sinks []*sink.S
 				ws.LastError = &s.LastError
 			}
 			if ws.State == status.Blocked {
-				out.Alarms = append(out.Alarms, status.Alarm{Name: "workspace_blocked", Since: s.Since, Detail: w.Name + ": " + s.LastError})
+				alarms.raise("workspace_blocked", w.Name, w.Name+": "+s.LastError)
 			}
 		}
 		busy = busy || w.Entries > 0
@@ -143,20 +162,45 @@ func (v *view) workspaces(out *status.Snapshot, st state.Status, sinks []*sink.S
 	return busy
 }
 
-// leftAlarm is how long the alarm stays after a value was last left out.
-const leftAlarm = 24 * time.Hour
+// leftAlarm is how long the alarm stays after a value was last left out, and
+// leftListed how many attributes it names.
+const (
+	leftAlarm  = 24 * time.Hour
+	leftListed = 5
+)
 
-// left tells which values were left out of what was sent, and why.
-func (v *view) left(out *status.Snapshot, m state.MappingStatus) {
-	for _, l := range m.Left {
-		if time.Since(l.Last) < leftAlarm {
-			v.raise(out, "values_left_out", fmt.Sprintf("%s: %s was left out %d times, the last time because %s", m.Name, l.Name, l.Times, l.Reason))
+// left raises one alarm for all values that were left out of what was sent, those
+// left out last named first.
+func left(mappings []state.MappingStatus, alarms *look) {
+	type one struct {
+		mapping string
+		state.Left
+	}
+	var all []one
+	for _, m := range mappings {
+		for _, l := range m.Left {
+			if time.Since(l.Last) < leftAlarm {
+				all = append(all, one{m.Name, l})
+			}
 		}
 	}
+	if len(all) == 0 {
+		return
+	}
+	slices.SortStableFunc(all, func(a, b one) int { return b.Last.Compare(a.Last) })
+	var text []string
+	for _, l := range all[:min(len(all), leftListed)] {
+		text = append(text, fmt.Sprintf("%s.%s was left out %s, the last time because %s", l.mapping, l.Name, plural(int(l.Times), "time", "times"), l.Reason))
+	}
+	if more := len(all) - leftListed; more > 0 {
+		text = append(text, plural(more, "more attribute", "more attributes"))
+	}
+	alarms.raise("values_left_out", "", strings.Join(text, "; "))
 }
 
 // mappings tells as well whether a backfill runs.
-func (v *view) mappings(out *status.Snapshot, st state.Status, troubles map[int]string) (backfilling bool) {
+func (v *view) mappings(out *status.Snapshot, st state.Status, troubles map[int]string, alarms *look) (backfilling bool) {
+	left(st.Mappings, alarms)
 	for i, m := range st.Mappings {
 		b := m.Books
 		c := status.Changes{
@@ -170,44 +214,22 @@ func (v *view) mappings(out *status.Snapshot, st state.Status, troubles map[int]
 			Operations:    map[string]int64{v.action(i): int64(b.Sent)},
 			ParkedEntries: m.Parked, OrphanedEntries: m.Orphaned,
 		}
-		v.left(out, m)
 		switch {
 		case troubles[i] != "":
-			row.State = status.MappingBroken
-			v.raise(out, "mapping_broken", m.Name+": "+troubles[i])
+			row.State, row.Trouble = status.MappingBroken, troubles[i]
+			alarms.raise("mapping_broken", m.Name, m.Name+": "+troubles[i])
 		case m.Paused:
 			row.State = status.MappingPaused
 		case m.Backfill.Running:
 			row.State = status.MappingBackfilling
 		}
 		if c.Parked > 0 {
-			v.raise(out, "parked", fmt.Sprintf("%s of mapping %s: see `pgcio parked list`", plural(int(c.Parked), "change", "changes"), m.Name))
+			alarms.raise("parked", m.Name, fmt.Sprintf("%s of mapping %s: see `pgcio parked list`", plural(int(c.Parked), "change", "changes"), m.Name))
 		}
 		backfilling = backfilling || m.Backfill.Running
 		out.Mappings = append(out.Mappings, row)
 	}
 	return backfilling
-}
-
-// raise adds an alarm, with the time since when it has been there.
-func (v *view) raise(out *status.Snapshot, name, detail string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.since[name].IsZero() {
-		v.since[name] = time.Now()
-	}
-	out.Alarms = append(out.Alarms, status.Alarm{Name: name, Since: v.since[name], Detail: detail})
-}
-
-// forget forgets the alarms that are over.
-func (v *view) forget(out *status.Snapshot) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for name := range v.since {
-		if !slices.ContainsFunc(out.Alarms, func(a status.Alarm) bool { return a.Name == name }) {
-			delete(v.since, name)
-		}
-	}
 }
 
 // action is what a mapping's operations do at Customer.io.

@@ -26,6 +26,9 @@ func (e *workspaceError) Error() string {
 // Refused makes it end in status 4.
 func (e *workspaceError) Refused() {}
 
+// otherWorkspace is what to do when the state has sent to another one.
+const otherWorkspace = "correct its credentials; or, to send everything to the new one and remove nothing in the old, run with --accept-new-workspace"
+
 // newSink makes the sink of one workspace.
 func newSink(cfg *config, place int, store *state.Store, opts daemonOptions, recorder *status.Recorder, alive *pulse) *sink.Sink {
 	w := &cfg.workspaces[place]
@@ -40,7 +43,11 @@ func newSink(cfg *config, place int, store *state.Store, opts daemonOptions, rec
 		return expected(ctx, store, place, w, r, opts.acceptNewWorkspace)
 	}
 	c.Observe = func(api string, code int, took time.Duration) { recorder.Request(w.name, api, code, took) }
-	c.Accepted = func(_ string, _ customerio.Action, committed time.Time) { recorder.Delivery(time.Since(committed)) }
+	c.Accepted = func(_ string, _ customerio.Action, committed time.Time) {
+		if !committed.IsZero() { // what a backfill read was committed long ago
+			recorder.Delivery(time.Since(committed))
+		}
+	}
 	return sink.New(c)
 }
 
@@ -51,8 +58,7 @@ func expected(ctx context.Context, store *state.Store, place int, w *workspaceCo
 	}
 	region, known := store.Workspace(place)
 	if known != 0 && (known != r.Environment || region != w.region) && !acceptNew {
-		return &workspaceError{w.name, r.Environment, known,
-			"correct its credentials; or, to send everything to the new one and remove nothing in the old, run with --accept-new-workspace"}
+		return &workspaceError{w.name, r.Environment, known, otherWorkspace}
 	}
 	if err := store.AcceptWorkspace(ctx, place, w.region, r.Environment); err != nil {
 		return fmt.Errorf("storing who workspace %q is: %w", w.name, err)

@@ -77,6 +77,13 @@ func openScratch() error {
 	return fmt.Errorf("no directory for a postgres cluster: %w", errors.Join(problems...))
 }
 
+// TempDir makes a directory beside the clusters, for what belongs to them. It is
+// removed as they are: by [Shutdown], or after this process, however it ended.
+func TempDir() (string, error) {
+	dir, _, err := newDir("d")
+	return dir, err
+}
+
 // Shutdown removes what this process keeps between clusters, and every file of
 // clusters that were not closed. Without it the same happens a moment after the
 // process has ended; what must be clean when it ends calls it last.

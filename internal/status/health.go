@@ -30,7 +30,7 @@ func (s Snapshot) Ready() (reason string, ok bool) {
 	}
 	for _, m := range s.Mappings {
 		if m.State == MappingBroken {
-			return fmt.Sprintf("mapping %q is broken", m.Name), false
+			return fmt.Sprintf("mapping %q is broken: %s", m.Name, m.Trouble), false
 		}
 	}
 	return "", true

@@ -90,6 +90,9 @@ type Mapping struct {
 	Changes        Changes      `json:"changes"`
 	OperationsSent int64        `json:"operations_sent"`
 
+	// Trouble is why the mapping is broken. An alarm says it too.
+	Trouble string `json:"-"`
+
 	// Operations are those sent, by action, and the others how many entries are
 	// set aside. For the metrics only.
 	Operations      map[string]int64 `json:"-"`

@@ -112,7 +112,7 @@ func TestReady(t *testing.T) {
 	unknown.Workspaces[0].LastError = nil
 	broken := example()
 	broken.Workspaces = nil
-	broken.Mappings[0].State = MappingBroken
+	broken.Mappings[0].State, broken.Mappings[0].Trouble = MappingBroken, "a column has gone"
 	ready := broken
 	ready.Mappings = nil
 	for _, c := range []struct {
@@ -124,7 +124,7 @@ func TestReady(t *testing.T) {
 		{"nothing known", Snapshot{}, "not streaming yet"},
 		{"blocked", blocked, `workspace "main" is blocked: 401 Unauthorized`},
 		{"blocked, reason unknown", unknown, `workspace "main" is blocked`},
-		{"broken", broken, `mapping "people" is broken`},
+		{"broken", broken, `mapping "people" is broken: a column has gone`},
 		{"ready", ready, ""},
 	} {
 		if got, ok := c.s.Ready(); got != c.want || ok != (c.want == "") {

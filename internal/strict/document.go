@@ -13,6 +13,7 @@ type Document struct {
 	file     string
 	root     map[string]any
 	marks    map[string]mark
+	unset    map[string]bool // paths of keys that name a variable which is not set
 	problems Problems
 }
 
@@ -25,7 +26,7 @@ func unquoted(message string) string {
 // Open decodes a file's source. What is wrong with its syntax is a problem, and
 // the document is then empty.
 func Open(file string, source []byte) *Document {
-	d := &Document{file: file, root: map[string]any{}}
+	d := &Document{file: file, root: map[string]any{}, unset: map[string]bool{}}
 	if _, err := toml.Decode(string(source), &d.root); err != nil {
 		d.root = map[string]any{}
 		p := Place{File: file}

@@ -40,36 +40,40 @@ func Expand(text string, lookup func(name string) (string, bool)) (string, error
 }
 
 // Expand replaces ${NAME} in every string of the table and of what is below
-// it. A name that is not set is a problem of its key.
+// it. A name that is not set is a problem of its key, and the only one: what
+// the key holds is not known then.
 func (t *Table) Expand(lookup func(name string) (string, bool)) {
 	if t == nil {
 		return
 	}
 	for _, key := range t.Keys() {
-		t.values[key] = t.expand(t.Place(key), t.values[key], lookup)
+		t.values[key] = t.expand(key, t.values[key], lookup)
 	}
 }
 
-func (t *Table) expand(at Place, v any, lookup func(string) (string, bool)) any {
+func (t *Table) expand(key string, v any, lookup func(string) (string, bool)) any {
 	switch v := v.(type) {
 	case string:
 		s, err := Expand(v, lookup)
 		if err != nil {
-			t.doc.Add(at.Problem("", "%v", err))
+			t.Problem(key, "", "%v", err)
+			t.doc.unset[segment(t.path, key)] = true
 			return v
 		}
 		return s
 	case map[string]any:
-		for k, e := range v {
-			v[k] = t.expand(at.Under(k), e, lookup)
-		}
+		t.below(key, v).Expand(lookup)
 	case []map[string]any:
-		for _, e := range v {
-			t.expand(at, e, lookup)
+		for i, e := range v {
+			t.element(key, i, e).Expand(lookup)
 		}
 	case []any:
 		for i, e := range v {
-			v[i] = t.expand(at, e, lookup)
+			if m, is := e.(map[string]any); is {
+				t.element(key, i, m).Expand(lookup)
+				continue
+			}
+			v[i] = t.expand(key, e, lookup)
 		}
 	}
 	return v

@@ -131,6 +131,25 @@ func TestExpand(t *testing.T) {
 	}
 }
 
+// A variable that is not set is one problem, at its key's line, whatever the
+// key should have held.
+func TestExpandSaysItOnce(t *testing.T) {
+	doc := Open("f", []byte("[a]\n[a.b]\nx = 1\nsize = '${B}'\nword = '${B}'\n[[a.c]]\ny = 1\nflag = '${B}'"))
+	a := doc.Root().Table("a")
+	a.Expand(func(string) (string, bool) { return "", false })
+	b := a.Table("b")
+	b.Size("size")
+	b.Enum("word", "one", "two")
+	b.Problem("word", "", "is no word")
+	a.Tables("c")[0].Bool("flag")
+	want := `f:4: a.b.size: environment variable B is not set
+f:5: a.b.word: environment variable B is not set
+f:8: a.c[1].flag: environment variable B is not set`
+	if diff := cmp.Diff(want, doc.Problems().Error()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestUnits(t *testing.T) {
 	for in, want := range map[string]time.Duration{"10s": 10 * time.Second, "90d": 90 * 24 * time.Hour, "1d12h": 36 * time.Hour, "0.5d": 12 * time.Hour, "-2d": -48 * time.Hour, "0s": 0} {
 		if got, err := ParseDuration(in); err != nil || got != want {

@@ -46,9 +46,10 @@ func (t *Table) Place(key string) Place {
 	return p
 }
 
-// Problem records that something is wrong with a key.
+// Problem records that something is wrong with a key. Of a key whose variable
+// is not set that has been said, and nothing else is known.
 func (t *Table) Problem(key, suggestion, format string, args ...any) {
-	if t != nil {
+	if t != nil && !t.doc.unset[segment(t.path, key)] {
 		t.doc.Add(t.Place(key).Problem(suggestion, format, args...))
 	}
 }
@@ -303,7 +304,20 @@ func (t *Table) Table(key string) *Table {
 		t.wrong(key, want, v)
 		return nil
 	}
+	return t.below(key, m)
+}
+
+// below is the table that one of the keys holds.
+func (t *Table) below(key string, m map[string]any) *Table {
 	return &Table{doc: t.doc, path: segment(t.path, key), name: join(t.name, key), values: m, asked: map[string]bool{}}
+}
+
+// element is one of the tables of the list that a key holds.
+func (t *Table) element(key string, i int, m map[string]any) *Table {
+	return &Table{
+		doc: t.doc, path: element(segment(t.path, key), i), name: fmt.Sprintf("%s[%d]", join(t.name, key), i+1),
+		values: m, asked: map[string]bool{},
+	}
 }
 
 // Tables returns the tables of a list of tables, named key[1], key[2] and so on.
@@ -334,10 +348,7 @@ func (t *Table) Tables(key string) []*Table {
 	}
 	out := make([]*Table, len(maps))
 	for i, m := range maps {
-		out[i] = &Table{
-			doc: t.doc, path: element(segment(t.path, key), i), name: fmt.Sprintf("%s[%d]", join(t.name, key), i+1),
-			values: m, asked: map[string]bool{},
-		}
+		out[i] = t.element(key, i, m)
 	}
 	return out
 }

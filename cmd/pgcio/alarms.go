@@ -1,0 +1,58 @@
+package main
+
+import (
+	"sync"
+	"time"
+
+	"github.com/pgcio/pgcio/internal/status"
+)
+
+// alarms remember since when each has been there, from one look to the next. The
+// daemon looks twice a second, whether or not anybody else does.
+type alarms struct {
+	mu    sync.Mutex
+	since map[subject]time.Time
+}
+
+// subject is what an alarm is about: a name, and perhaps one of several things
+// that can each have it.
+type subject struct{ name, of string }
+
+// look is one look: it gathers the alarms there are.
+type look struct {
+	*alarms
+	seen map[subject]bool
+	list []status.Alarm
+}
+
+func (a *alarms) look() *look { return &look{alarms: a, seen: map[subject]bool{}} }
+
+// add adds an alarm that somebody else remembers.
+func (l *look) add(a status.Alarm) { l.list = append(l.list, a) }
+
+// raise adds an alarm about one of several things ("": the only one).
+func (l *look) raise(name, of, detail string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := subject{name, of}
+	if l.since[s].IsZero() {
+		if l.since == nil {
+			l.since = map[subject]time.Time{}
+		}
+		l.since[s] = time.Now()
+	}
+	l.seen[s] = true
+	l.add(status.Alarm{Name: name, Since: l.since[s], Detail: detail})
+}
+
+// end forgets the alarms that are over, so that one which comes back begins anew.
+func (l *look) end() []status.Alarm {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for s := range l.since {
+		if !l.seen[s] {
+			delete(l.since, s)
+		}
+	}
+	return l.list
+}
