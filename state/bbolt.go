@@ -1,6 +1,7 @@
 package state
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,13 +15,20 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// boltEngine keeps the keys in one bucket of a bbolt file.
+// boltEngine keeps the keys in one bucket of a bbolt file, and each segment of
+// the journal in a bucket of its own: a page of bbolt holds two keys at least,
+// however large their values, and is written whole, so that segments side by
+// side would be written again with each that comes.
 type boltEngine struct {
 	db       *bolt.DB
 	pageSize int64
 }
 
-var boltBucket = []byte("pgcio")
+var (
+	boltBucket  = []byte("pgcio")
+	boltJournal = []byte("journal")
+	boltSegment = []byte("segment") // the one key of a segment's bucket
+)
 
 // lockTimeout is how long Open waits for another process to let go of the
 // file: long enough for a predecessor that is just exiting.
@@ -59,6 +67,9 @@ func openBolt(path string, readOnly bool) (e *boltEngine, err error) {
 	if !readOnly {
 		err := db.Update(func(tx *bolt.Tx) error {
 			_, err := tx.CreateBucketIfNotExists(boltBucket)
+			if err == nil {
+				_, err = tx.CreateBucketIfNotExists(boltJournal)
+			}
 			return err
 		})
 		if err != nil {
@@ -75,12 +86,15 @@ func (e *boltEngine) view(fn func(reader) error) (err error) {
 	})
 }
 
-func (e *boltEngine) commit(writes []write) (err error) {
+func (e *boltEngine) commit(c commit) (err error) {
 	defer damage(&err)()
-	return e.db.Update(func(tx *bolt.Tx) error {
+	err = e.db.Update(func(tx *bolt.Tx) error {
+		if err := c.journal(tx.Bucket(boltJournal)); err != nil {
+			return err
+		}
 		bucket := tx.Bucket(boltBucket)
 		bucket.FillPercent = fillPercent
-		for _, w := range writes {
+		for _, w := range c.writes {
 			var err error
 			if w.value == nil {
 				err = bucket.Delete(w.key)
@@ -88,10 +102,51 @@ func (e *boltEngine) commit(writes []write) (err error) {
 				err = bucket.Put(w.key, w.value)
 			}
 			if err != nil {
-				return fmt.Errorf("write to the state file: %w", err)
+				return err
 			}
 		}
 		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write to the state file %s: %w", e.db.Path(), err)
+	}
+	return nil
+}
+
+// journal adds and drops segments.
+func (c *commit) journal(bucket *bolt.Bucket) error {
+	if c.drop != 0 {
+		cursor := bucket.Cursor()
+		var gone [][]byte // a cursor loses its place when what it stands on goes
+		for k, _ := cursor.First(); k != nil && binary.BigEndian.Uint64(k) <= c.drop; k, _ = cursor.Next() {
+			gone = append(gone, k)
+		}
+		for _, k := range gone {
+			if err := bucket.DeleteBucket(k); err != nil {
+				return err
+			}
+		}
+	}
+	if c.segment.data == nil {
+		return nil
+	}
+	own, err := bucket.CreateBucket(binary.BigEndian.AppendUint64(nil, c.segment.number))
+	if err != nil {
+		return err
+	}
+	return own.Put(boltSegment, c.segment.data)
+}
+
+func (e *boltEngine) segments(visit func(segment) error) (err error) {
+	defer damage(&err)()
+	return e.db.View(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket(boltJournal)
+		if bucket == nil {
+			return nil
+		}
+		return bucket.ForEachBucket(func(k []byte) error {
+			return visit(segment{binary.BigEndian.Uint64(k), bucket.Bucket(k).Get(boltSegment)})
+		})
 	})
 }
 

@@ -94,7 +94,7 @@ func TestSizeCountsFreePages(t *testing.T) {
 		put, drop = append(put, write{key, make([]byte, 500)}), append(drop, write{key, nil})
 	}
 	for _, writes := range [][]write{put, drop, nil} {
-		if err := e.commit(writes); err != nil {
+		if err := e.commit(commit{writes: writes}); err != nil {
 			t.Fatal(err)
 		}
 	}

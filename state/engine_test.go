@@ -17,43 +17,77 @@ import (
 	"github.com/pgcio/pgcio/internal/customerio"
 )
 
-// engines opens each engine anew under its name; reopen closes it, as a process
-// that ends does, and opens it again.
-func engines(t *testing.T, test func(t *testing.T, e engine, reopen func() engine)) {
-	t.Run("memory", func(t *testing.T) {
-		m := NewMemory()
-		test(t, m, func() engine { return m })
-	})
-	t.Run("bbolt", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "state.db")
-		var e *boltEngine
-		reopen := func() engine {
-			t.Helper()
-			if e != nil {
+// keys is what a journal and the engines beneath it have in common.
+type keys interface {
+	view(func(reader) error) error
+	commit([]write) error
+}
+
+// bare commits to an engine without a journal.
+type bare struct{ engine }
+
+func (b bare) commit(writes []write) error { return b.engine.commit(commit{writes: writes}) }
+
+// full is an engine on a disk that is.
+type full struct{ engine }
+
+func (full) commit(commit) error { return errors.New("no space left on device") }
+
+// engines opens each engine anew under its name, as it is and with a journal
+// before it; reopen ends it as a crash of the process does, and opens it again.
+func engines(t *testing.T, test func(t *testing.T, e keys, reopen func() keys)) {
+	open := map[string]func(t *testing.T) func() engine{
+		"memory": func(t *testing.T) func() engine {
+			m := NewMemory()
+			return func() engine { return m }
+		},
+		"bbolt": func(t *testing.T) func() engine {
+			path := filepath.Join(t.TempDir(), "state.db")
+			var e *boltEngine
+			t.Cleanup(func() {
 				if err := e.close(); err != nil {
+					t.Error(err)
+				}
+			})
+			return func() engine {
+				t.Helper()
+				if e != nil {
+					if err := e.close(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var err error
+				if e, err = openBolt(path, false); err != nil {
 					t.Fatal(err)
 				}
+				return e
 			}
-			var err error
-			if e, err = openBolt(path, false); err != nil {
-				t.Fatal(err)
-			}
-			return e
-		}
-		reopen()
-		t.Cleanup(func() {
-			if err := e.close(); err != nil {
-				t.Error(err)
-			}
+		},
+	}
+	for name, open := range open {
+		t.Run(name, func(t *testing.T) {
+			reopen := open(t)
+			test(t, bare{reopen()}, func() keys { return bare{reopen()} })
 		})
-		test(t, e, reopen)
-	})
+		t.Run("journal on "+name, func(t *testing.T) {
+			reopen := open(t)
+			journaled := func() keys {
+				t.Helper()
+				j, err := openJournal(reopen(), 1500) // some ten keys fill a table
+				if err != nil {
+					t.Fatal(err)
+				}
+				return j
+			}
+			test(t, journaled(), journaled)
+		})
+	}
 }
 
 // TestEngineIsAnOrderedMap: whatever is committed, it holds and gives in order
 // what a map and a sort do, also when it is opened again.
 func TestEngineIsAnOrderedMap(t *testing.T) {
-	engines(t, func(t *testing.T, e engine, reopen func() engine) {
+	engines(t, func(t *testing.T, e keys, reopen func() keys) {
 		model := map[string]string{}
 		key := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 'a', 'b', 0xff}), 1, 4)
 		check := func(t *rapid.T) {
@@ -114,20 +148,36 @@ func TestEngineIsAnOrderedMap(t *testing.T) {
 	})
 }
 
+func memoryOf(k keys) *Memory {
+	var e engine
+	switch k := k.(type) {
+	case bare:
+		e = k.engine
+	case *journal:
+		e = k.next
+	}
+	m, _ := e.(*Memory)
+	return m
+}
+
 // TestCommitIsAllOrNothing, and a view sees whole ones only.
 func TestCommitIsAllOrNothing(t *testing.T) {
-	engines(t, func(t *testing.T, e engine, reopen func() engine) {
+	engines(t, func(t *testing.T, e keys, reopen func() keys) {
 		put := func(v string) error {
 			return e.commit([]write{{[]byte("a"), []byte(v)}, {[]byte("b"), []byte(v)}})
 		}
 		if err := put("1"); err != nil {
 			t.Fatal(err)
 		}
-		// A write that no engine takes, after one that it does.
+		// A write that no engine takes, after one that it does. In a journal it is
+		// part of a segment: there, the engine takes none.
 		failing := []write{{[]byte("a"), []byte("2")}, {nil, []byte("2")}}
-		if m, ok := e.(*Memory); ok {
+		if m := memoryOf(e); m != nil {
 			m.Commit = func() error { return errors.New("disk full") }
 			defer func() { m.Commit = nil }()
+		}
+		if j, ok := e.(*journal); ok {
+			j.next = full{j.next}
 		}
 		if err := e.commit(failing); err == nil {
 			t.Fatal("a commit that cannot be is done")
@@ -147,7 +197,7 @@ func TestCommitIsAllOrNothing(t *testing.T) {
 
 // TestViewsSeeWholeCommits while others are made.
 func TestViewsSeeWholeCommits(t *testing.T) {
-	engines(t, func(t *testing.T, e engine, _ func() engine) {
+	engines(t, func(t *testing.T, e keys, _ func() keys) {
 		done := make(chan error, 1)
 		go func() {
 			for i := range 100 {
@@ -191,7 +241,7 @@ func TestMemoryForgetsWhatIsNotDurable(t *testing.T) {
 	m.NoSync = func() bool { return !durable }
 	put := func(k, v string) {
 		t.Helper()
-		if err := m.commit([]write{{[]byte(k), []byte(v)}}); err != nil {
+		if err := m.commit(commit{writes: []write{{[]byte(k), []byte(v)}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -374,8 +424,11 @@ func TestNewerFormatIsRefused(t *testing.T) {
 	opts := fileOptions("")
 	opts.Memory = m
 	open := func() error {
-		_, err := Open(t.Context(), opts)
-		return err
+		s, err := Open(t.Context(), opts)
+		if err != nil {
+			return err
+		}
+		return s.Close()
 	}
 	if err := open(); err != nil {
 		t.Fatal(err)
@@ -403,6 +456,10 @@ func TestDamageIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	fill(t, s)
+	crashed := &Memory{kept: slices.Clone(whole.kept), values: map[string][]byte{}}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 	// readAll goes over all there is, as a run does, and tells what would be sent.
 	readAll := func(m *Memory) (sent string, err error) {
 		opts := opts
@@ -484,6 +541,19 @@ func TestDamageIsReported(t *testing.T) {
 		}
 	}
 	t.Logf("records by kind: %v", kinds)
+	if len(crashed.kept) < 5 {
+		t.Errorf("a crash left %d segments of the journal", len(crashed.kept))
+	}
+	for i, s := range crashed.kept {
+		for at := range s.data {
+			m := &Memory{kept: slices.Clone(crashed.kept), values: map[string][]byte{}}
+			m.kept[i].data = slices.Clone(s.data)
+			m.kept[i].data[at] ^= 0x41
+			if _, err := readAll(m); !errors.Is(err, errCorrupt) && (at != 0 || err == nil) {
+				t.Errorf("segment %d, byte %d: %v", s.number, at, err)
+			}
+		}
+	}
 	for _, kind := range []byte{kindMeta, kindMapping, kindAttr, kindThing, kindEvent, kindRow, kindRowOf, kindName, kindQueue, kindAside, kindHanging, kindHeld, kindUnmapped} {
 		if kinds[kind] == 0 {
 			t.Errorf("there is no record of kind %q to damage", kind)

@@ -12,6 +12,7 @@ type Memory struct {
 	mu     sync.RWMutex
 	keys   []string // ascending
 	values map[string][]byte
+	kept   []segment // in order
 	// Commit, when set, is called before each commit takes effect. An error
 	// fails the commit; it may block.
 	Commit func() error
@@ -19,7 +20,7 @@ type Memory struct {
 	// without having it, until a later commit that has it: the mutation of law 1
 	// that a simulation must catch.
 	NoSync func() bool
-	undo   []write // takes back what is committed and not durable, newest first
+	undo   []undo // of what is committed and not durable, newest first
 }
 
 // NewMemory returns an empty engine.
@@ -31,7 +32,7 @@ func (m *Memory) view(fn func(reader) error) error {
 	return fn(memoryReader{m})
 }
 
-func (m *Memory) commit(writes []write) error {
+func (m *Memory) commit(c commit) error {
 	if m.Commit != nil {
 		if err := m.Commit(); err != nil {
 			return err
@@ -40,15 +41,11 @@ func (m *Memory) commit(writes []write) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.NoSync != nil && m.NoSync() {
-		inverse := make([]write, len(writes))
-		for i, w := range writes {
-			inverse[i] = write{key: slices.Clone(w.key), value: m.values[string(w.key)]}
-		}
-		m.undo = append(inverse, m.undo...)
+		m.undo = append([]undo{{slices.Clone(m.kept), m.inverse(c.writes)}}, m.undo...)
 	} else {
 		m.undo = nil
 	}
-	m.apply(writes)
+	m.apply(c)
 	return nil
 }
 
@@ -56,12 +53,34 @@ func (m *Memory) commit(writes []write) error {
 func (m *Memory) Crash() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.apply(m.undo)
+	for _, u := range m.undo {
+		m.kept = u.kept
+		m.apply(commit{writes: u.writes})
+	}
 	m.undo = nil
 }
 
-func (m *Memory) apply(writes []write) {
-	for _, w := range writes {
+// undo is what there was before a commit.
+type undo struct {
+	kept   []segment
+	writes []write
+}
+
+// inverse are the writes that take others back.
+func (m *Memory) inverse(writes []write) []write {
+	back := make([]write, len(writes))
+	for i, w := range writes {
+		back[i] = write{key: slices.Clone(w.key), value: m.values[string(w.key)]}
+	}
+	return back
+}
+
+func (m *Memory) apply(c commit) {
+	m.kept = slices.DeleteFunc(slices.Clone(m.kept), func(s segment) bool { return s.number <= c.drop })
+	if c.segment.data != nil {
+		m.kept = append(m.kept, segment{c.segment.number, slices.Clone(c.segment.data)})
+	}
+	for _, w := range c.writes {
 		k := string(w.key)
 		at, found := slices.BinarySearch(m.keys, k)
 		switch {
@@ -75,6 +94,17 @@ func (m *Memory) apply(writes []write) {
 			m.values[k] = slices.Clone(w.value)
 		}
 	}
+}
+
+func (m *Memory) segments(visit func(segment) error) error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, s := range m.kept {
+		if err := visit(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *Memory) size() (total, free int64) {

@@ -136,3 +136,6 @@ func (s *byteSlab) reset() {
 
 // bytesOf is a key's bytes, not to be changed.
 func bytesOf(key string) []byte { return unsafe.Slice(unsafe.StringData(key), len(key)) }
+
+// viewString is bytes as a string, for as long as they do not change.
+func viewString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -21,6 +22,10 @@ type Options struct {
 	Workspaces []string // names, in the order that Mapping.Workspace counts
 	Mappings   []Mapping
 
+	// JournalSize is the bytes of writes kept in memory before they go into their
+	// places in the file. 0: 16 MB.
+	JournalSize int
+
 	MaxSize int64 // bytes waiting and in flight past which Full reports true; 0: no bound
 	Logger  *slog.Logger
 	// Fail is called at named points of a commit, for tests that kill the
@@ -31,7 +36,7 @@ type Options struct {
 // Store is the open state. Its methods may be called by several goroutines.
 type Store struct {
 	opts   Options
-	engine engine
+	engine *journal
 
 	// writer holds one token from the start of a transaction until its commit is
 	// published: one transaction at a time. Who waits for it behind a slow disk
@@ -86,14 +91,17 @@ func Open(_ context.Context, opts Options) (*Store, error) {
 		woken:    make(chan struct{}),
 		scratch:  newScratch(),
 	}
-	if opts.Memory != nil {
-		s.engine = opts.Memory
-	} else {
-		e, err := openBolt(opts.Path, opts.ReadOnly)
+	var e engine = opts.Memory
+	if opts.Memory == nil {
+		file, err := openBolt(opts.Path, opts.ReadOnly)
 		if err != nil {
 			return nil, err
 		}
-		s.engine = e
+		e = file
+	}
+	var err error
+	if s.engine, err = openJournal(e, cmp.Or(opts.JournalSize, journalLimit)); err != nil {
+		return nil, errors.Join(err, e.close())
 	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, s.engine.close())
@@ -176,8 +184,8 @@ func appendPosition(p position, seq uint64) (key, value []byte) {
 	return key, seal(v, 0, string(key))
 }
 
-// Close ends the store; the state file is whole at any time, and quicker to
-// open after this.
+// Close ends the store; the state file is whole at any time, and smaller and
+// quicker to open after this.
 func (s *Store) Close() error {
 	s.writer <- struct{}{}
 	defer func() { <-s.writer }()
@@ -188,7 +196,11 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.wake()
 	s.mu.Unlock()
-	return s.engine.close()
+	var err error
+	for more := !s.opts.ReadOnly; more && err == nil; {
+		more, err = s.engine.rest()
+	}
+	return errors.Join(err, s.engine.close())
 }
 
 // wake tells everyone who waits on Woken to look again. mu is held.

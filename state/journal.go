@@ -1,0 +1,327 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/tidwall/btree"
+)
+
+// journal stands before an engine and makes its commits cheap. The writes of a
+// batch lie scattered over the whole set of keys; to put each into its place at
+// once would rewrite nearly every page of a large state for every batch. So a
+// commit adds its writes to the journal, as one segment, and keeps them in
+// memory; they reach their places later, in key order, a piece of them with
+// each commit, when many batches have written the same page and often the same
+// key.
+//
+// There are two tables in memory: the active one takes writes; the frozen one
+// is on its way into the engine, and is through when the active one is full.
+// Then its segments are dropped and the two change places. A start reads the
+// segments that are left. To put a write into its place twice does no harm.
+type journal struct {
+	next  engine
+	limit int // bytes of a table at which it is frozen
+
+	mu             sync.RWMutex // guards the tables: views hold it for reading
+	active, frozen *table
+
+	// Of the committer alone:
+	last   uint64 // number of the newest segment
+	cut    uint64 // the frozen table's segments end with this one
+	logged int    // bytes of the segments since
+	placed string // the frozen table is in place up to this key, excluding it
+	moved  int    // bytes of it that are
+	out    []write
+}
+
+// journalLimit is the size of a table. Two of them and the batch in hand are
+// most of the daemon's memory.
+const journalLimit = 16 << 20
+
+// segmentsPerTable bounds the journal on disk where the same keys are written
+// over and over: a table is frozen as well when its segments have reached this
+// many times its limit.
+const segmentsPerTable = 2
+
+// table is a set of writes. A nil value is a deletion.
+type table struct {
+	keys  btree.Map[string, *cell]
+	bytes int
+}
+
+type cell struct{ value []byte }
+
+// cellOverhead is what a key takes in a table beside its bytes and its value's.
+const cellOverhead = 96
+
+func (t *table) put(key, value []byte) {
+	c, ok := t.keys.Get(viewString(key))
+	if !ok {
+		c = &cell{}
+		t.keys.Set(string(key), c)
+		t.bytes += cellOverhead + len(key)
+	}
+	t.bytes -= cap(c.value)
+	switch {
+	case value == nil:
+		c.value = nil
+	case c.value != nil && cap(c.value) >= len(value) && cap(c.value) <= 2*len(value)+64:
+		c.value = append(c.value[:0], value...)
+	default:
+		c.value = append(make([]byte, 0, len(value)), value...)
+	}
+	t.bytes += cap(c.value)
+}
+
+// openJournal reads what the engine has of the journal.
+func openJournal(next engine, limit int) (*journal, error) {
+	j := &journal{next: next, limit: limit, active: &table{}}
+	err := next.segments(func(s segment) error {
+		j.last = s.number
+		j.logged += len(s.data)
+		return readSegment(s, j.active.put)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// segmentName stands in for a key in a segment's checksum.
+func segmentName(number uint64) string { return fmt.Sprintf("segment %d", number) }
+
+func appendSegment(dst []byte, number uint64, writes []write) []byte {
+	start := len(dst)
+	dst = append(dst, recordVersion)
+	for i := range writes {
+		dst = appendBytes(dst, writes[i].key)
+		if writes[i].value == nil {
+			dst = append(dst, 0)
+			continue
+		}
+		dst = binary.AppendUvarint(dst, uint64(len(writes[i].value))+1)
+		dst = append(dst, writes[i].value...)
+	}
+	return seal(dst, start, segmentName(number))
+}
+
+func readSegment(s segment, visit func(key, value []byte)) error {
+	d := open(segmentName(s.number), s.data)
+	for len(d.b) > 0 {
+		key := d.bytes()
+		var value []byte
+		if n := d.uint(); n > 0 {
+			if n-1 > uint64(len(d.b)) {
+				d.fail()
+				break
+			}
+			value, d.b = d.b[:n-1:n-1], d.b[n-1:]
+		}
+		if d.err != nil {
+			break
+		}
+		visit(key, value)
+	}
+	return d.err
+}
+
+// commit makes writes, which are in key order, durable and visible.
+func (j *journal) commit(writes []write) error {
+	size := 64
+	for i := range writes {
+		size += 12 + len(writes[i].key) + len(writes[i].value)
+	}
+	c := commit{segment: segment{number: j.last + 1}}
+	c.segment.data = appendSegment(make([]byte, 0, size), c.segment.number, writes)
+	// How far the frozen table has to be in place when this has been added.
+	full := max(float64(j.active.bytes+size)/float64(j.limit), float64(j.logged+size)/float64(segmentsPerTable*j.limit))
+	if j.frozen != nil {
+		j.collect(&c, int(full*float64(j.frozen.bytes))-j.moved)
+	}
+	if err := j.next.commit(c); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := range writes {
+		j.active.put(writes[i].key, writes[i].value)
+	}
+	j.last++
+	j.logged += len(c.segment.data)
+	j.collected(&c)
+	if j.frozen == nil && full >= 1 {
+		j.freeze()
+	}
+	return nil
+}
+
+// freeze starts a new active table. mu is held.
+func (j *journal) freeze() {
+	j.frozen, j.active = j.active, &table{}
+	j.cut, j.logged, j.placed, j.moved = j.last, 0, "", 0
+}
+
+// collect adds to a commit the next piece of the frozen table.
+func (j *journal) collect(c *commit, bytes int) {
+	c.writes = j.out[:0]
+	end := true
+	j.frozen.keys.Ascend(j.placed, func(key string, v *cell) bool {
+		if bytes <= 0 {
+			end = false
+			return false
+		}
+		c.writes = append(c.writes, write{bytesOf(key), v.value})
+		bytes -= cellOverhead + len(key) + cap(v.value)
+		return true
+	})
+	if end {
+		c.drop = j.cut
+	}
+}
+
+// collected enters that what was collected is in place. mu is held.
+func (j *journal) collected(c *commit) {
+	for i := range c.writes {
+		j.moved += cellOverhead + len(c.writes[i].key) + cap(c.writes[i].value)
+	}
+	if n := len(c.writes); n > 0 {
+		j.placed = string(c.writes[n-1].key) + "\x00" // no key lies between
+	}
+	clear(c.writes)
+	j.out = c.writes[:0]
+	if c.drop != 0 {
+		j.frozen = nil
+	}
+}
+
+// restPiece is how many bytes of writes one commit of rest puts into place.
+const restPiece = 4 << 20
+
+// rest puts a piece of what is in the journal into place, when there is time.
+// It tells whether there is more.
+func (j *journal) rest() (more bool, err error) {
+	if j.frozen == nil {
+		if j.active.bytes == 0 {
+			return false, nil
+		}
+		j.mu.Lock()
+		j.freeze()
+		j.mu.Unlock()
+	}
+	var c commit
+	j.collect(&c, restPiece)
+	if err := j.next.commit(c); err != nil {
+		return false, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.collected(&c)
+	return j.frozen != nil || j.active.bytes > 0, nil
+}
+
+func (j *journal) size() (total, free int64) { return j.next.size() }
+
+func (j *journal) close() error { return j.next.close() }
+
+// view is a picture of the engine with the tables laid over it. What was
+// committed to the one is in the others before mu is let go, so that a view
+// sees whole commits.
+func (j *journal) view(fn func(reader) error) error {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	return j.next.view(func(r reader) error {
+		v := journalReader{below: r, tables: [2]*table{j.active, j.frozen}}
+		return fn(&v)
+	})
+}
+
+type journalReader struct {
+	below  reader
+	tables [2]*table // newest first; the second may be nil
+}
+
+func (r *journalReader) get(key []byte) []byte {
+	for _, t := range r.tables {
+		if t == nil {
+			continue
+		}
+		if c, ok := t.keys.Get(viewString(key)); ok {
+			return c.value
+		}
+	}
+	return r.below.get(key)
+}
+
+func (r *journalReader) scan(from, to []byte, visit func(key, value []byte) bool) {
+	over := r.overlay(from, to)
+	goOn := true
+	emit := func(key, value []byte) bool {
+		goOn = value == nil || visit(key, value)
+		return goOn
+	}
+	r.below.scan(from, to, func(key, value []byte) bool {
+		for over.more() && over.key < viewString(key) {
+			if !emit(bytesOf(over.key), over.value) {
+				return false
+			}
+			over.next()
+		}
+		if over.more() && over.key == viewString(key) {
+			value = over.value
+			over.next()
+		}
+		return emit(key, value)
+	})
+	for ; goOn && over.more(); over.next() {
+		emit(bytesOf(over.key), over.value)
+	}
+}
+
+// overlay walks over the tables as one, in key order. Deletions are part of it.
+type overlay struct {
+	at    []btree.MapIter[string, *cell] // newest table first; those at their end are taken out
+	to    string
+	key   string
+	value []byte
+}
+
+func (r *journalReader) overlay(from, to []byte) *overlay {
+	o := &overlay{to: string(to)}
+	for _, t := range r.tables {
+		if t == nil {
+			continue
+		}
+		if at := t.keys.Iter(); at.Seek(string(from)) {
+			o.at = append(o.at, at)
+		}
+	}
+	o.next()
+	return o
+}
+
+func (o *overlay) more() bool { return o.key != "" }
+
+// next goes to the next key; no key is empty.
+func (o *overlay) next() {
+	o.key = ""
+	for i := range o.at {
+		if key := o.at[i].Key(); o.key == "" || key < o.key {
+			o.key, o.value = key, o.at[i].Value().value
+		}
+	}
+	if o.to != "" && o.key >= o.to {
+		o.key = ""
+	}
+	if o.key == "" {
+		return
+	}
+	for i := 0; i < len(o.at); i++ {
+		if o.at[i].Key() == o.key && !o.at[i].Next() {
+			o.at = slices.Delete(o.at, i, i+1)
+			i--
+		}
+	}
+}
