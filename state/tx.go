@@ -97,7 +97,10 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	if err == nil {
 		s.fail("before-commit")
 		if writes := tx.gather(); len(writes) > 0 {
-			err = s.engine.commit(writes)
+			var due bool
+			if due, err = s.engine.commit(writes); due {
+				s.placeSoon()
+			}
 		}
 		s.fail("after-commit")
 	}

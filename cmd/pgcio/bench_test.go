@@ -90,6 +90,7 @@ type instance struct {
 	b    *bench
 	dir  string
 	http string
+	cpu  time.Duration // of the last run, once it has ended
 }
 
 const benchPeople = `
@@ -174,6 +175,7 @@ func (i *instance) run() (end func() (peak int64)) {
 		if err := cmd.Wait(); err != nil {
 			i.b.Errorf("pgcio run: %v\n%s", err, out.String())
 		}
+		i.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		return most
 	}
 }
@@ -222,7 +224,7 @@ func TestBenchThroughput(t *testing.T) {
 	b := newBench(t)
 	people, updates := scale(100_000), scale(1_000_000)
 	b.users("users", "bigint", people)
-	const rounds = 3
+	rounds := max(1, envInt("PGCIO_BENCH_ROUNDS", 3))
 	var whole []*instance
 	for n := range rounds {
 		i := b.instance(fmt.Sprintf("whole_%d", n), unreachable, false)
@@ -251,6 +253,7 @@ func TestBenchThroughput(t *testing.T) {
 		decode = append(decode, total/b.decode(n, end).Seconds())
 		took, most := b.outbox(whole[n], end)
 		outbox = append(outbox, total/took.Seconds())
+		b.Logf("to the durable outbox %.1f µs of CPU a change", whole[n].cpu.Seconds()*1e6/total)
 		peak = max(peak, most)
 	}
 	b.Logf("pg_recvlogical        %s changes/s", rates(recv))
@@ -480,4 +483,11 @@ func (b *bench) bin(name string) string {
 		b.Fatalf("this installation of Postgres has no %s: install the server's client programs", name)
 	}
 	return binary
+}
+
+func envInt(name string, def int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return def
 }
