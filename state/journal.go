@@ -24,7 +24,10 @@ type journal struct {
 	next  engine
 	limit int // bytes of a table at which it is frozen
 
+	segment []byte // memory for the next one
+
 	placing sync.Mutex // one piece at a time
+	piece   []write    // memory for the next one
 
 	mu             sync.RWMutex // guards the tables: views hold it for reading
 	active, frozen *table
@@ -48,9 +51,13 @@ const segmentsPerTable = 2
 // time for that beside the others.
 const pieces = 8
 
-// table is a set of writes. A nil value is a deletion.
+// table is a set of writes. A nil value is a deletion. Keys and values lie in
+// slabs that go with the table, so that its tens of thousands of entries are a
+// few objects for the garbage collector.
 type table struct {
 	keys  btree.Map[string, *cell]
+	cells slab[cell]
+	mem   byteSlab
 	bytes int
 }
 
@@ -62,20 +69,21 @@ const cellOverhead = 96
 func (t *table) put(key, value []byte) {
 	c, ok := t.keys.Get(viewString(key))
 	if !ok {
-		c = &cell{}
-		t.keys.Set(string(key), c)
+		c = &t.cells.take(1)[0]
+		t.keys.Set(viewString(t.mem.copy(key)), c)
 		t.bytes += cellOverhead + len(key)
 	}
-	t.bytes -= cap(c.value)
 	switch {
 	case value == nil:
 		c.value = nil
-	case c.value != nil && cap(c.value) >= len(value) && cap(c.value) <= 2*len(value)+64:
+	case c.value != nil && cap(c.value) >= len(value):
 		c.value = append(c.value[:0], value...)
 	default:
-		c.value = append(make([]byte, 0, len(value)), value...)
+		// Records grow and shrink a little with each change.
+		room := len(value) + len(value)/8
+		c.value = append(t.mem.keep(t.mem.room(room)[:room])[:0], value...)
+		t.bytes += room
 	}
-	t.bytes += cap(c.value)
 }
 
 // openJournal reads what the engine has of the journal.
@@ -130,15 +138,12 @@ func readSegment(s segment, visit func(key, value []byte)) error {
 	return d.err
 }
 
-// commit makes writes, which are in key order, durable and visible. It tells
+// commit makes writes, which name each key once, durable and visible. It tells
 // whether it is time to place.
 func (j *journal) commit(writes []write) (due bool, err error) {
-	size := 64
-	for i := range writes {
-		size += 12 + len(writes[i].key) + len(writes[i].value)
-	}
 	c := commit{segment: segment{number: j.last + 1}}
-	c.segment.data = appendSegment(make([]byte, 0, size), c.segment.number, writes)
+	j.segment = appendSegment(j.segment[:0], c.segment.number, writes)
+	c.segment.data = j.segment
 	if err := j.next.commit(c); err != nil {
 		return false, err
 	}
@@ -192,7 +197,7 @@ func (j *journal) place(bytes int) (owed int, err error) {
 	defer j.placing.Unlock()
 	j.mu.RLock()
 	frozen, from := j.frozen, j.placed
-	c := commit{drop: j.cut}
+	c := commit{drop: j.cut, writes: j.piece[:0]}
 	j.mu.RUnlock()
 	if frozen == nil {
 		return 0, nil
@@ -204,12 +209,16 @@ func (j *journal) place(bytes int) (owed int, err error) {
 			return false
 		}
 		c.writes = append(c.writes, write{bytesOf(key), v.value})
-		moved += cellOverhead + len(key) + cap(v.value)
+		moved += cellOverhead + len(key) + len(v.value) + len(v.value)/8
 		return true
 	})
 	if err := j.next.commit(c); err != nil {
 		return 0, err
 	}
+	defer func() {
+		clear(c.writes)
+		j.piece = c.writes[:0]
+	}()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.moved += moved
