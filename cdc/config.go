@@ -74,7 +74,7 @@ func (c Config) withDefaults() Config {
 	def(&c.MonitorInterval, 30*time.Second)
 	def(&c.SessionIdle, 10*time.Second)
 	if c.BatchChanges == 0 {
-		c.BatchChanges = 20_000
+		c.BatchChanges = 5_000
 	}
 	if c.BatchBytes == 0 {
 		c.BatchBytes = 16 << 20

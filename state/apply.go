@@ -210,7 +210,7 @@ func (tx *Tx) find(m *mapping, key string, ask *customerio.Ask) (*place, *thing,
 
 // moveRow follows a changed row key: the row is the same row.
 func (tx *Tx) moveRow(m *mapping, from, to string, o *Origin) {
-	tx.moveWaiting(m, from, to)
+	tx.moveWaiting(m, from, to, o)
 	p := tx.place(from)
 	if p == nil {
 		return
@@ -320,8 +320,8 @@ func (tx *Tx) arrive(m *mapping, key string, p *place, t *thing, r *row, ask *cu
 	t.writer = key
 	tx.queue(m, t, &w, ask.Operation.Person, stops, n, o)
 	books.Waiting += n
-	if arrival {
-		tx.met(m.ws, t)
+	if arrival && !m.def.UpdateOnly {
+		tx.releaseOwner(m.ws, t)
 	}
 }
 

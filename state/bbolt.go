@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -142,7 +143,11 @@ func advised(err error) error {
 func (e *boltEngine) view(fn func(reader) error) (err error) {
 	defer damage(&err)()
 	return e.db.View(func(tx *bolt.Tx) error {
-		return fn(boltReader{tx.Bucket(boltBucket)})
+		r := &boltReader{bucket: tx.Bucket(boltBucket)}
+		if r.bucket != nil {
+			r.cursor = r.bucket.Cursor()
+		}
+		return fn(r)
 	})
 }
 
@@ -275,16 +280,24 @@ func panicked(pkg string) bool {
 	}
 }
 
-type boltReader struct{ bucket *bolt.Bucket }
+// boltReader looks up keys with one cursor: a new one for each would be the
+// larger part of the work.
+type boltReader struct {
+	bucket *bolt.Bucket
+	cursor *bolt.Cursor
+}
 
-func (r boltReader) get(key []byte) []byte {
+func (r *boltReader) get(key []byte) []byte {
 	if r.bucket == nil {
 		return nil
 	}
-	return r.bucket.Get(key)
+	if k, v := r.cursor.Seek(key); k != nil && bytes.Equal(k, key) {
+		return v
+	}
+	return nil
 }
 
-func (r boltReader) scan(from, to []byte, visit func(key, value []byte) bool) {
+func (r *boltReader) scan(from, to []byte, visit func(key, value []byte) bool) {
 	if r.bucket == nil {
 		return
 	}

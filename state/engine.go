@@ -4,8 +4,8 @@ import "errors"
 
 // engine is an ordered set of keys on something durable, and beside it a list
 // of segments: what the journal has to have kept until its writes are in their
-// places. One goroutine commits at a time; views may be taken by others
-// meanwhile and see whole commits only.
+// places. Commits and views may come from several goroutines: one commit is done
+// after the other, and views see whole ones only.
 type engine interface {
 	// view calls fn with a consistent, read-only picture of the latest commit.
 	// Slices handed out in it live only until fn returns.

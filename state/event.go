@@ -211,9 +211,19 @@ func (tx *Tx) ownerMayCome(ws uint8, address customerio.Identifier) bool {
 	}
 	met := false
 	tx.owners(ws, address, func(t *thing) {
-		met = met || len(t.rows) > 0 || t.created
+		met = met || tx.met(t)
 	})
 	return !met
+}
+
+// met tells whether a person of ours has been met: Customer.io has it from us,
+// or a row that makes people holds it.
+func (tx *Tx) met(t *thing) bool {
+	met := t.created
+	tx.rowsOf(t, func(m *mapping, _ string, _ *row) {
+		met = met || m.def != nil && !m.def.UpdateOnly
+	})
+	return met
 }
 
 // hurryOwner makes live what something live waits for (M11).

@@ -13,28 +13,29 @@ import (
 // batch lie scattered over the whole set of keys; to put each into its place at
 // once would rewrite nearly every page of a large state for every batch. So a
 // commit adds its writes to the journal, as one segment, and keeps them in
-// memory; they reach their places later, in key order, a piece of them with
-// each commit, when many batches have written the same page and often the same
-// key.
+// memory; they are put into their places later, in key order and in pieces,
+// when many batches have written the same page and often the same key.
 //
 // There are two tables in memory: the active one takes writes; the frozen one
-// is on its way into the engine, and is through when the active one is full.
-// Then its segments are dropped and the two change places. A start reads the
-// segments that are left. To put a write into its place twice does no harm.
+// is on its way into the engine. When it is through, its segments are dropped;
+// when the active one is full, they change places. A start reads the segments
+// that are left. To put a write into its place twice does no harm.
 type journal struct {
 	next  engine
 	limit int // bytes of a table at which it is frozen
 
+	segment []byte // memory for the next one
+
+	placing sync.Mutex // one piece at a time
+	piece   []write    // memory for the next one
+
 	mu             sync.RWMutex // guards the tables: views hold it for reading
 	active, frozen *table
-
-	// Of the committer alone:
-	last   uint64 // number of the newest segment
-	cut    uint64 // the frozen table's segments end with this one
-	logged int    // bytes of the segments since
-	placed string // the frozen table is in place up to this key, excluding it
-	moved  int    // bytes of it that are
-	out    []write
+	last           uint64 // number of the newest segment
+	cut            uint64 // the frozen table's segments end with this one
+	logged         int    // bytes of the segments since
+	placed         string // the frozen table is in place up to this key, excluding it
+	moved          int    // bytes of it that are
 }
 
 // journalLimit is the size of a table. Two of them and the batch in hand are
@@ -46,39 +47,53 @@ const journalLimit = 16 << 20
 // many times its limit.
 const segmentsPerTable = 2
 
-// table is a set of writes. A nil value is a deletion.
+// pieces is in how many commits a table is put into place, when there is
+// time for that beside the others.
+const pieces = 8
+
+// table is a set of writes. A nil value is a deletion. Keys and values lie in
+// slabs that go with the table, so that its tens of thousands of entries are a
+// few objects for the garbage collector.
 type table struct {
-	keys  btree.Map[string, *cell]
+	byKey map[string]*cell // most are looked for by key
+	order btree.Map[string, *cell]
+	cells slab[cell]
+	mem   byteSlab
 	bytes int
 }
 
 type cell struct{ value []byte }
 
+func newTable() *table { return &table{byKey: map[string]*cell{}} }
+
 // cellOverhead is what a key takes in a table beside its bytes and its value's.
-const cellOverhead = 96
+const cellOverhead = 128
 
 func (t *table) put(key, value []byte) {
-	c, ok := t.keys.Get(viewString(key))
-	if !ok {
-		c = &cell{}
-		t.keys.Set(string(key), c)
+	c := t.byKey[viewString(key)]
+	if c == nil {
+		c = &t.cells.take(1)[0]
+		own := viewString(t.mem.copy(key))
+		t.byKey[own] = c
+		t.order.Set(own, c)
 		t.bytes += cellOverhead + len(key)
 	}
-	t.bytes -= cap(c.value)
 	switch {
 	case value == nil:
 		c.value = nil
-	case c.value != nil && cap(c.value) >= len(value) && cap(c.value) <= 2*len(value)+64:
+	case c.value != nil && cap(c.value) >= len(value):
 		c.value = append(c.value[:0], value...)
 	default:
-		c.value = append(make([]byte, 0, len(value)), value...)
+		// Records grow and shrink a little with each change.
+		room := len(value) + len(value)/8
+		c.value = append(t.mem.keep(t.mem.room(room)[:room])[:0], value...)
+		t.bytes += room
 	}
-	t.bytes += cap(c.value)
 }
 
 // openJournal reads what the engine has of the journal.
 func openJournal(next engine, limit int) (*journal, error) {
-	j := &journal{next: next, limit: limit, active: &table{}}
+	j := &journal{next: next, limit: limit, active: newTable()}
 	err := next.segments(func(s segment) error {
 		j.last = s.number
 		j.logged += len(s.data)
@@ -128,97 +143,115 @@ func readSegment(s segment, visit func(key, value []byte)) error {
 	return d.err
 }
 
-// commit makes writes, which are in key order, durable and visible.
-func (j *journal) commit(writes []write) error {
-	size := 64
-	for i := range writes {
-		size += 12 + len(writes[i].key) + len(writes[i].value)
-	}
+// commit makes writes, which name each key once, durable and visible. It tells
+// whether it is time to place.
+func (j *journal) commit(writes []write) (due bool, err error) {
 	c := commit{segment: segment{number: j.last + 1}}
-	c.segment.data = appendSegment(make([]byte, 0, size), c.segment.number, writes)
-	// How far the frozen table has to be in place when this has been added.
-	full := max(float64(j.active.bytes+size)/float64(j.limit), float64(j.logged+size)/float64(segmentsPerTable*j.limit))
-	if j.frozen != nil {
-		j.collect(&c, int(full*float64(j.frozen.bytes))-j.moved)
-	}
+	j.segment = appendSegment(j.segment[:0], c.segment.number, writes)
+	c.segment.data = j.segment
 	if err := j.next.commit(c); err != nil {
-		return err
+		return false, err
 	}
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	for i := range writes {
 		j.active.put(writes[i].key, writes[i].value)
 	}
 	j.last++
 	j.logged += len(c.segment.data)
-	j.collected(&c)
-	if j.frozen == nil && full >= 1 {
+	if j.frozen == nil && j.full() >= 1 {
 		j.freeze()
 	}
-	return nil
+	owed := j.owed()
+	j.mu.Unlock()
+	// When nobody has time to place, writes wait for it rather than memory grow.
+	for late := j.limit / 2; err == nil && owed > late; {
+		owed, err = j.place(j.limit / pieces)
+	}
+	return owed > 0, err
+}
+
+// full is how full the active table is, from 0 to 1 and more. mu is held.
+func (j *journal) full() float64 {
+	return max(float64(j.active.bytes)/float64(j.limit), float64(j.logged)/float64(segmentsPerTable*j.limit))
+}
+
+// owed is how many bytes of the frozen table should be in place by now and are
+// not, in whole pieces: it should be through when the active one is full. mu is
+// held.
+func (j *journal) owed() int {
+	if j.frozen == nil {
+		return 0
+	}
+	owed := min(int(j.full()*float64(j.frozen.bytes)), j.frozen.bytes) - j.moved
+	if piece := j.limit / pieces; owed < piece && j.moved+owed < j.frozen.bytes {
+		return 0
+	}
+	return max(owed, 1)
 }
 
 // freeze starts a new active table. mu is held.
 func (j *journal) freeze() {
-	j.frozen, j.active = j.active, &table{}
+	j.frozen, j.active = j.active, newTable()
 	j.cut, j.logged, j.placed, j.moved = j.last, 0, "", 0
 }
 
-// collect adds to a commit the next piece of the frozen table.
-func (j *journal) collect(c *commit, bytes int) {
-	c.writes = j.out[:0]
-	end := true
-	j.frozen.keys.Ascend(j.placed, func(key string, v *cell) bool {
-		if bytes <= 0 {
-			end = false
+// place puts the next piece of the frozen table into place, beside commits, and
+// tells how many bytes are still owed.
+func (j *journal) place(bytes int) (owed int, err error) {
+	j.placing.Lock()
+	defer j.placing.Unlock()
+	j.mu.RLock()
+	frozen, from := j.frozen, j.placed
+	c := commit{drop: j.cut, writes: j.piece[:0]}
+	j.mu.RUnlock()
+	if frozen == nil {
+		return 0, nil
+	}
+	moved := 0
+	frozen.order.Ascend(from, func(key string, v *cell) bool {
+		if moved >= bytes {
+			c.drop = 0 // there is more
 			return false
 		}
 		c.writes = append(c.writes, write{bytesOf(key), v.value})
-		bytes -= cellOverhead + len(key) + cap(v.value)
+		moved += cellOverhead + len(key) + len(v.value) + len(v.value)/8
 		return true
 	})
-	if end {
-		c.drop = j.cut
+	if err := j.next.commit(c); err != nil {
+		return 0, err
 	}
-}
-
-// collected enters that what was collected is in place. mu is held.
-func (j *journal) collected(c *commit) {
-	for i := range c.writes {
-		j.moved += cellOverhead + len(c.writes[i].key) + cap(c.writes[i].value)
-	}
+	defer func() {
+		clear(c.writes)
+		j.piece = c.writes[:0]
+	}()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.moved += moved
 	if n := len(c.writes); n > 0 {
 		j.placed = string(c.writes[n-1].key) + "\x00" // no key lies between
 	}
-	clear(c.writes)
-	j.out = c.writes[:0]
 	if c.drop != 0 {
 		j.frozen = nil
+		if j.full() >= 1 {
+			j.freeze()
+		}
 	}
+	return j.owed(), nil
 }
 
-// restPiece is how many bytes of writes one commit of rest puts into place.
-const restPiece = 4 << 20
-
-// rest puts a piece of what is in the journal into place, when there is time.
-// It tells whether there is more.
+// rest puts a piece of whatever is in the journal into place, when there is
+// time. It tells whether there is more.
 func (j *journal) rest() (more bool, err error) {
-	if j.frozen == nil {
-		if j.active.bytes == 0 {
-			return false, nil
-		}
-		j.mu.Lock()
+	j.mu.Lock()
+	if j.frozen == nil && j.active.bytes > 0 {
 		j.freeze()
-		j.mu.Unlock()
 	}
-	var c commit
-	j.collect(&c, restPiece)
-	if err := j.next.commit(c); err != nil {
+	j.mu.Unlock()
+	if _, err := j.place(j.limit / pieces); err != nil {
 		return false, err
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.collected(&c)
+	j.mu.RLock()
+	defer j.mu.RUnlock()
 	return j.frozen != nil || j.active.bytes > 0, nil
 }
 
@@ -248,7 +281,7 @@ func (r *journalReader) get(key []byte) []byte {
 		if t == nil {
 			continue
 		}
-		if c, ok := t.keys.Get(viewString(key)); ok {
+		if c := t.byKey[viewString(key)]; c != nil {
 			return c.value
 		}
 	}
@@ -294,7 +327,7 @@ func (r *journalReader) overlay(from, to []byte) *overlay {
 		if t == nil {
 			continue
 		}
-		if at := t.keys.Iter(); at.Seek(string(from)) {
+		if at := t.order.Iter(); at.Seek(string(from)) {
 			o.at = append(o.at, at)
 		}
 	}

@@ -104,8 +104,8 @@ func (tx *Tx) rowsOf(t *thing, visit func(m *mapping, key string, r *row)) {
 	}
 }
 
-// met lets go what waited for the thing's person to be met.
-func (tx *Tx) met(ws uint8, t *thing) {
+// releaseOwner lets go what waited for the thing's person to be met.
+func (tx *Tx) releaseOwner(ws uint8, t *thing) {
 	if tx.tally.outboxes[ws].ownerless == 0 {
 		return
 	}

@@ -150,13 +150,15 @@ func (t *thing) room() int {
 		n += 4 + len(l)
 	}
 	for i := range t.rows {
-		n += 48 + len(t.rows[i].key) + 14*len(t.rows[i].prints)
+		n += t.rows[i].room()
 	}
 	for i := range t.steps {
 		n += t.steps[i].room()
 	}
 	return n
 }
+
+func (r *row) room() int { return 48 + len(r.key) + 14*len(r.prints) }
 
 func (e *event) room() int {
 	if e.step == nil {

@@ -42,7 +42,8 @@ type Store struct {
 	// published: one transaction at a time. Who waits for it behind a slow disk
 	// still sees its context end.
 	writer  chan struct{}
-	scratch *scratch // of the transaction in hand
+	placing chan struct{} // holds a token when the journal is to be placed
+	scratch *scratch      // of the transaction in hand
 	// mu guards everything below, which a commit publishes as a whole.
 	mu       sync.Mutex
 	registry registry
@@ -85,6 +86,7 @@ func Open(_ context.Context, opts Options) (*Store, error) {
 	s := &Store{
 		opts:     opts,
 		writer:   make(chan struct{}, 1),
+		placing:  make(chan struct{}, 1),
 		touched:  map[string]struct{}{},
 		lanes:    map[uint8]*lanes{},
 		backfill: map[uint16]*backfill{},

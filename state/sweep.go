@@ -4,7 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
-	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Work that fans out is a marker, swept in pieces (law 12): what hangs on one
@@ -32,6 +33,13 @@ func (tx *Tx) sweepLater(kind byte, what []byte) {
 
 // Run does what is left to be done in pieces, until ctx ends.
 func (s *Store) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.runSweeps(ctx) })
+	g.Go(func() error { return s.runPlacing(ctx) })
+	return g.Wait()
+}
+
+func (s *Store) runSweeps(ctx context.Context) error {
 	for {
 		woken := s.Woken()
 		more, err := s.Sweep(ctx)
@@ -45,44 +53,7 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-woken:
-		case <-time.After(restAfter):
-			if err := s.rest(ctx, woken); err != nil {
-				return err
-			}
 		}
-	}
-}
-
-// restAfter is how long nothing is stored before what the journal keeps is put
-// into its place: soon enough that an idle state is small and quick to open.
-const restAfter = 2 * time.Second
-
-// rest does so, and then waits until something is stored.
-func (s *Store) rest(ctx context.Context, woken <-chan struct{}) error {
-	for more := true; more; {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-woken:
-			return nil
-		case s.writer <- struct{}{}:
-		}
-		var err error
-		if s.closed {
-			more = false
-		} else {
-			more, err = s.engine.rest()
-		}
-		<-s.writer
-		if err != nil {
-			return err
-		}
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-woken:
-		return nil
 	}
 }
 

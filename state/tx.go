@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -97,7 +96,10 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	if err == nil {
 		s.fail("before-commit")
 		if writes := tx.gather(); len(writes) > 0 {
-			err = s.engine.commit(writes)
+			var due bool
+			if due, err = s.engine.commit(writes); due {
+				s.placeSoon()
+			}
 		}
 		s.fail("after-commit")
 	}
@@ -238,13 +240,23 @@ func (tx *Tx) setPlace(p *place) {
 	tx.places[p.key] = p
 }
 
-func (p *place) encode() []byte {
-	v := appendBytes([]byte{recordVersion}, p.thing)
-	v = append(v, flag(p.body != nil, 1))
+func appendPlace(dst []byte, p *place) []byte {
+	start := len(dst)
+	dst = appendBytes(append(dst, recordVersion), p.thing)
+	dst = append(dst, flag(p.body != nil, 1))
 	if p.body != nil {
-		v = appendRow(v, p.body)
+		dst = appendRow(dst, p.body)
 	}
-	return seal(v, 0, p.key)
+	return seal(dst, start, p.key)
+}
+
+// room is at least as many bytes as the record takes.
+func (p *place) room() int {
+	n := 16 + len(p.thing)
+	if p.body != nil {
+		n += p.body.room()
+	}
+	return n
 }
 
 func (tx *Tx) name(key string) *nameRecord {
@@ -265,12 +277,22 @@ func (tx *Tx) name(key string) *nameRecord {
 	return n
 }
 
-func (n *nameRecord) encode() []byte {
-	v := binary.AppendUvarint([]byte{recordVersion}, uint64(len(n.things)))
+func appendName(dst []byte, n *nameRecord) []byte {
+	start := len(dst)
+	dst = binary.AppendUvarint(append(dst, recordVersion), uint64(len(n.things)))
 	for _, t := range n.things {
-		v = appendBytes(v, t)
+		dst = appendBytes(dst, t)
 	}
-	return seal(v, 0, n.key)
+	return seal(dst, start, n.key)
+}
+
+// room is at least as many bytes as the record takes.
+func (n *nameRecord) room() int {
+	size := 16
+	for _, t := range n.things {
+		size += 3 + len(t)
+	}
+	return size
 }
 
 // next gives out a place in the queue.
@@ -284,7 +306,7 @@ func (tx *Tx) book(m *mapping) *Books {
 	return &m.books
 }
 
-// gather encodes everything that changed, in key order.
+// gather encodes everything that changed.
 func (tx *Tx) gather() []write {
 	writes := tx.mem.writes
 	add := func(key string, value []byte) { writes = append(writes, write{bytesOf(key), value}) }
@@ -302,7 +324,7 @@ func (tx *Tx) gather() []write {
 		case p.gone:
 			add(key, nil)
 		case p.dirty:
-			add(key, p.encode())
+			add(key, tx.mem.bytes.keep(appendPlace(tx.mem.bytes.room(p.room()), p)))
 		}
 	}
 	for key, e := range tx.events {
@@ -318,7 +340,7 @@ func (tx *Tx) gather() []write {
 		case n.dirty && len(n.things) == 0:
 			add(key, nil)
 		case n.dirty:
-			add(key, n.encode())
+			add(key, tx.mem.bytes.keep(appendName(tx.mem.bytes.room(n.room()), n)))
 		}
 	}
 	for m := range tx.books {
@@ -337,7 +359,6 @@ func (tx *Tx) gather() []write {
 	for key, v := range tx.writes {
 		add(key, v)
 	}
-	slices.SortFunc(writes, func(a, b write) int { return bytes.Compare(a.key, b.key) })
 	tx.mem.writes = writes
 	return writes
 }

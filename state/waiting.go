@@ -216,8 +216,9 @@ func (tx *Tx) rowWaits(m *mapping, row []byte) bool {
 		(tx.waitingRow(rowKey(kindHeld, m.number, row)) != nil || tx.waitingRow(rowKey(kindUnmapped, m.number, row)) != nil)
 }
 
-// moveWaiting follows a changed row key.
-func (tx *Tx) moveWaiting(m *mapping, from, to string) {
+// moveWaiting follows a changed row key. What is remembered of the row has the
+// new one from now on.
+func (tx *Tx) moveWaiting(m *mapping, from, to string, o *Origin) {
 	for _, kind := range []byte{kindHeld, kindUnmapped} {
 		old := string(kind) + from[1:]
 		w := tx.waitingRow(old)
@@ -226,6 +227,7 @@ func (tx *Tx) moveWaiting(m *mapping, from, to string) {
 		}
 		tx.writes[old] = nil
 		w.key = string(kind) + to[1:]
+		w.bring(o)
 		tx.writes[w.key] = w.encode()
 		if kind == kindUnmapped {
 			tx.point(asideKey(parked, m.number, w.seq), w.key)

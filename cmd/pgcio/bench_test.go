@@ -85,11 +85,20 @@ func (b *bench) sql(sql string, args ...any) [][]string {
 
 func (b *bench) value(sql string) string { b.Helper(); return b.sql(sql)[0][0] }
 
+// flushed is the end of the WAL, all of which has reached the disk: commits are
+// asynchronous here.
+func (b *bench) flushed() string {
+	b.Helper()
+	b.sql(`CHECKPOINT`)
+	return b.value(`SELECT pg_current_wal_flush_lsn()`)
+}
+
 // instance is a configuration with a state file and a slot of its own.
 type instance struct {
 	b    *bench
 	dir  string
 	http string
+	cpu  time.Duration // of the last run, once it has ended
 }
 
 const benchPeople = `
@@ -174,6 +183,7 @@ func (i *instance) run() (end func() (peak int64)) {
 		if err := cmd.Wait(); err != nil {
 			i.b.Errorf("pgcio run: %v\n%s", err, out.String())
 		}
+		i.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		return most
 	}
 }
@@ -222,7 +232,7 @@ func TestBenchThroughput(t *testing.T) {
 	b := newBench(t)
 	people, updates := scale(100_000), scale(1_000_000)
 	b.users("users", "bigint", people)
-	const rounds = 3
+	rounds := max(1, envInt("PGCIO_BENCH_ROUNDS", 3))
 	var whole []*instance
 	for n := range rounds {
 		i := b.instance(fmt.Sprintf("whole_%d", n), unreachable, false)
@@ -237,7 +247,7 @@ func TestBenchThroughput(t *testing.T) {
 			COMMIT;
 		END LOOP; END $$`)
 	b.sql(fmt.Sprintf(`CALL backlog(%d, %d)`, updates/1000, people))
-	end := b.value(`SELECT pg_current_wal_lsn()`)
+	end := b.flushed()
 	changes := b.value(`SELECT sum(visits) FROM users`)
 	total, _ := strconv.ParseFloat(changes, 64)
 	b.Logf("backlog: %s changes of %d people, %s", changes, people, b.value(`SELECT pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) FROM pg_replication_slots WHERE slot_name = 'base'`))
@@ -251,6 +261,7 @@ func TestBenchThroughput(t *testing.T) {
 		decode = append(decode, total/b.decode(n, end).Seconds())
 		took, most := b.outbox(whole[n], end)
 		outbox = append(outbox, total/took.Seconds())
+		b.Logf("to the durable outbox %.1f µs of CPU a change", whole[n].cpu.Seconds()*1e6/total)
 		peak = max(peak, most)
 	}
 	b.Logf("pg_recvlogical        %s changes/s", rates(recv))
@@ -262,7 +273,7 @@ func TestBenchThroughput(t *testing.T) {
 	i := b.instance("huge", unreachable, false)
 	i.setup()
 	b.sql(fmt.Sprintf(`DO $$ BEGIN FOR t IN 1..%d LOOP UPDATE users SET visits = visits + 1, updated_at = clock_timestamp(); END LOOP; END $$`, max(1, updates/people)))
-	end = b.value(`SELECT pg_current_wal_lsn()`)
+	end = b.flushed()
 	took, most := b.outbox(i, end)
 	b.Logf("one transaction of %d rows: %.0f changes/s, peak RssAnon %d MB (aim at most 128)", updates, float64(updates)/took.Seconds(), most>>20)
 }
@@ -480,4 +491,11 @@ func (b *bench) bin(name string) string {
 		b.Fatalf("this installation of Postgres has no %s: install the server's client programs", name)
 	}
 	return binary
+}
+
+func envInt(name string, def int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return def
 }
