@@ -21,7 +21,7 @@ type Config struct {
 	Logger          *slog.Logger
 
 	// A batch is handed on BatchDelay (5ms) after its first change, where a
-	// transaction ends; while the caller is busy it grows to BatchChanges (20,000)
+	// transaction ends; while the caller is busy it grows to BatchChanges (5,000)
 	// or BatchBytes (16 MB), and then reading stops. A delay of 5 ms is well below
 	// one fsync of most disks and gathers what commits together.
 	BatchDelay   time.Duration

@@ -55,8 +55,7 @@ const pieces = 8
 // slabs that go with the table, so that its tens of thousands of entries are a
 // few objects for the garbage collector.
 type table struct {
-	byKey map[string]*cell // most are looked for by key
-	order btree.Map[string, *cell]
+	keys  btree.Map[string, *cell]
 	cells slab[cell]
 	mem   byteSlab
 	bytes int
@@ -64,18 +63,14 @@ type table struct {
 
 type cell struct{ value []byte }
 
-func newTable() *table { return &table{byKey: map[string]*cell{}} }
-
 // cellOverhead is what a key takes in a table beside its bytes and its value's.
 const cellOverhead = 128
 
 func (t *table) put(key, value []byte) {
-	c := t.byKey[viewString(key)]
-	if c == nil {
+	c, ok := t.keys.Get(viewString(key))
+	if !ok {
 		c = &t.cells.take(1)[0]
-		own := viewString(t.mem.copy(key))
-		t.byKey[own] = c
-		t.order.Set(own, c)
+		t.keys.Set(viewString(t.mem.copy(key)), c)
 		t.bytes += cellOverhead + len(key)
 	}
 	switch {
@@ -93,7 +88,7 @@ func (t *table) put(key, value []byte) {
 
 // openJournal reads what the engine has of the journal.
 func openJournal(next engine, limit int) (*journal, error) {
-	j := &journal{next: next, limit: limit, active: newTable()}
+	j := &journal{next: next, limit: limit, active: &table{}}
 	err := next.segments(func(s segment) error {
 		j.last = s.number
 		j.logged += len(s.data)
@@ -191,7 +186,7 @@ func (j *journal) owed() int {
 
 // freeze starts a new active table. mu is held.
 func (j *journal) freeze() {
-	j.frozen, j.active = j.active, newTable()
+	j.frozen, j.active = j.active, &table{}
 	j.cut, j.logged, j.placed, j.moved = j.last, 0, "", 0
 }
 
@@ -208,7 +203,7 @@ func (j *journal) place(bytes int) (owed int, err error) {
 		return 0, nil
 	}
 	moved := 0
-	frozen.order.Ascend(from, func(key string, v *cell) bool {
+	frozen.keys.Ascend(from, func(key string, v *cell) bool {
 		if moved >= bytes {
 			c.drop = 0 // there is more
 			return false
@@ -281,7 +276,7 @@ func (r *journalReader) get(key []byte) []byte {
 		if t == nil {
 			continue
 		}
-		if c := t.byKey[viewString(key)]; c != nil {
+		if c, ok := t.keys.Get(viewString(key)); ok {
 			return c.value
 		}
 	}
@@ -327,7 +322,7 @@ func (r *journalReader) overlay(from, to []byte) *overlay {
 		if t == nil {
 			continue
 		}
-		if at := t.order.Iter(); at.Seek(string(from)) {
+		if at := t.keys.Iter(); at.Seek(string(from)) {
 			o.at = append(o.at, at)
 		}
 	}

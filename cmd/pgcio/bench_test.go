@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -134,8 +135,8 @@ func (b *bench) instance(name, workspace string, backfill bool) *instance {
 	return i
 }
 
-// unreachable is a workspace that nothing can be sent to.
-const unreachable = "track_url = \"http://127.0.0.1:1\"\napp_url = \"http://127.0.0.1:1\""
+// nowhere is a workspace that nothing can be sent to.
+const nowhere = "track_url = \"http://127.0.0.1:1\"\napp_url = \"http://127.0.0.1:1\""
 
 func (b *bench) reachable() string {
 	return fmt.Sprintf("track_url = %q\napp_url = %q", b.url, b.url)
@@ -199,9 +200,14 @@ func rssAnon(pid int) int64 {
 	return 0
 }
 
+// status asks over HTTP: a process for each look would take what is measured.
 func (i *instance) status() (s status.Snapshot, ok bool) {
-	out, err := i.command("status", "--json").Output()
-	return s, err == nil && json.Unmarshal(out, &s) == nil
+	res, err := http.Get("http://" + i.http + "/api/status")
+	if err != nil {
+		return s, false // not up yet
+	}
+	defer func() { _ = res.Body.Close() }()
+	return s, json.NewDecoder(res.Body).Decode(&s) == nil
 }
 
 func (i *instance) until(what string, done func(status.Snapshot) bool) {
@@ -211,7 +217,7 @@ func (i *instance) until(what string, done func(status.Snapshot) bool) {
 		if s, ok := i.status(); ok && done(s) {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 	s, _ := i.status()
 	i.b.Fatalf("%s: not within 15 minutes: %+v", what, s)
@@ -235,7 +241,7 @@ func TestBenchThroughput(t *testing.T) {
 	rounds := max(1, envInt("PGCIO_BENCH_ROUNDS", 3))
 	var whole []*instance
 	for n := range rounds {
-		i := b.instance(fmt.Sprintf("whole_%d", n), unreachable, false)
+		i := b.instance(fmt.Sprintf("whole_%d", n), nowhere, false)
 		i.setup()
 		whole = append(whole, i)
 	}
@@ -270,7 +276,7 @@ func TestBenchThroughput(t *testing.T) {
 	b.Logf("peak RssAnon          %d MB (aim at most 128)", peak>>20)
 
 	// One transaction of as many rows.
-	i := b.instance("huge", unreachable, false)
+	i := b.instance("huge", nowhere, false)
 	i.setup()
 	b.sql(fmt.Sprintf(`DO $$ BEGIN FOR t IN 1..%d LOOP UPDATE users SET visits = visits + 1, updated_at = clock_timestamp(); END LOOP; END $$`, max(1, updates/people)))
 	end = b.flushed()
@@ -469,7 +475,7 @@ func TestBenchBackfill(t *testing.T) {
 					t.Fatalf("psql: %v", err)
 				}
 				copied = append(copied, float64(rows)/time.Since(start).Seconds())
-				i := b.instance(fmt.Sprintf("fill_%d", n), unreachable, true)
+				i := b.instance(fmt.Sprintf("fill_%d", n), nowhere, true)
 				i.setup()
 				start = time.Now()
 				stop := i.run()
