@@ -81,7 +81,7 @@ func describe(ctx context.Context, s *session, cfg Config, tables []string) (map
 		return found, problems, nil
 	}
 	for _, read := range []func(context.Context, *session, Config, map[uint32]*Table, string) error{
-		readPublished, readColumns, readIndexes,
+		readPublished, readColumns, readIndexes, readPartitions,
 	} {
 		if err := read(ctx, s, cfg, byOID, oidList(oids)); err != nil {
 			return nil, nil, err
@@ -158,7 +158,7 @@ func readIndexes(ctx context.Context, s *session, _ Config, tables map[uint32]*T
 	r, err := s.query(ctx, `SELECT i.indrelid, i.indisprimary, i.indisreplident,
 		(SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n)
 			JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts), x.relname,
-		i.indimmediate AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) AND NOT a.attnotnull)
+		NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) AND NOT a.attnotnull), i.indimmediate
 		FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indrelid IN (`+oids+`)
 		ORDER BY i.indexrelid`)
 	if err != nil {
@@ -170,14 +170,14 @@ func readIndexes(ctx context.Context, s *session, _ Config, tables map[uint32]*T
 		if err != nil {
 			return fmt.Errorf("reading the indexes of %s: %w", t, err)
 		}
-		primary := r.bool(i, 1)
+		primary, immediate := r.bool(i, 1), r.bool(i, 6)
 		if primary {
-			t.PrimaryKey = columns
+			t.PrimaryKey, t.lazyKey = columns, !immediate
 		}
-		if t.Identity == IdentityDefault && primary || t.Identity == IdentityIndex && r.bool(i, 2) {
+		if immediate && (t.Identity == IdentityDefault && primary || t.Identity == IdentityIndex && r.bool(i, 2)) {
 			t.IdentityColumns = columns
 		}
-		if r.bool(i, 5) && t.uniqueIndex == "" {
+		if immediate && r.bool(i, 5) && t.uniqueIndex == "" {
 			t.uniqueIndex = r.text(i, 4)
 		}
 		if len(columns) == 1 && !slices.Contains(t.UniqueColumns, columns[0]) {
@@ -191,6 +191,35 @@ func readIndexes(ctx context.Context, s *session, _ Config, tables map[uint32]*T
 				t.IdentityColumns = append(t.IdentityColumns, c.Name)
 			}
 			c.Key = slices.Contains(t.IdentityColumns, c.Name)
+		}
+	}
+	return nil
+}
+
+// readPartitions looks for partitions that identify old rows otherwise than the
+// table: a replica identity is each partition's own. Without one its updates and
+// deletes fail; with less than the table's, the old rows that the log has of it
+// are sent in the table's shape, with nulls for what was never logged (T35).
+func readPartitions(ctx context.Context, s *session, _ Config, tables map[uint32]*Table, oids string) error {
+	r, err := s.query(ctx, `SELECT p.root, n.nspname || '.' || c.relname, c.relreplident,
+		(SELECT json_agg(a.attname) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+			WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate
+			AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END)
+		FROM (SELECT r.oid AS root, t.relid FROM pg_class r, pg_partition_tree(r.oid) t WHERE r.relkind = 'p' AND t.isleaf AND r.oid IN (`+oids+`)) p
+		JOIN pg_class c ON c.oid = p.relid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 1, 2`)
+	if err != nil {
+		return fmt.Errorf("reading the partitions: %w", err)
+	}
+	for i := range r {
+		t, identity := tables[oid(r.text(i, 0))], ReplicaIdentity(r[i][2][0])
+		columns, err := jsonStrings(r[i][3])
+		if err != nil {
+			return fmt.Errorf("reading the replica identity of %s: %w", r.text(i, 1), err)
+		}
+		outside := func(c string) bool { return !slices.Contains(columns, c) }
+		less := len(columns) == 0 || t.Identity == IdentityFull || slices.ContainsFunc(t.IdentityColumns, outside)
+		if t.stray == "" && identity != IdentityFull && less {
+			t.stray, t.strayBare = r.text(i, 1), len(columns) == 0
 		}
 	}
 	return nil

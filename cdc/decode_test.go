@@ -387,6 +387,48 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 	}
 }
 
+// From the bytes that came to a batch, with every kind of row and many small
+// transactions: nothing is allocated but what the batch keeps for the next.
+func TestStreamAllocatesNothing(t *testing.T) {
+	s := New(Config{})
+	w := &wire{}
+	frame := func(m message) {
+		m = append(message("w").u64(0).u64(0).u64(0), m...)
+		w.buf = append(append(message(w.buf), 'd').u32(4+len(m)), m...)
+	}
+	st := newStream(s, w, facts{})
+	st.d = newDecoder(namedTypes{}, nil, position{}, 0)
+	frame(relationMessage(7, "t", "id", "v"))
+	w.w = len(w.buf)
+	if _, err := st.drain(); err != nil {
+		t.Fatal(err)
+	}
+	w.buf = nil
+	for i := range 500 {
+		frame(beginMessage(10*i+1, i+1))
+		frame(insertMessage(7, "1", "somebody@example.com"))
+		frame(append(append(message("U").u32(7), 'K').texts("1", ""), append(message("N"), message(nil).texts("2", "other")...)...))
+		frame(append(message("D").u32(7), 'K').texts("2", ""))
+		frame(append(message("T").u32(1), 0).u32(7))
+		frame(commitMessage(10*i+1, 10*i+9))
+	}
+	n := testing.AllocsPerRun(20, func() {
+		w.r, w.w = 0, len(w.buf)
+		if _, err := st.drain(); err != nil {
+			t.Fatal(err)
+		}
+		if len(st.batch.Changes) != 2000 || w.r != w.w {
+			t.Fatalf("%d changes", len(st.batch.Changes))
+		}
+		s.Release(st.batch)
+		st.batch = s.batch()
+		st.d.cut()
+	})
+	if n > 0 {
+		t.Errorf("%v allocations for 2,000 changes", n)
+	}
+}
+
 func BenchmarkDecode(b *testing.B) {
 	s := New(Config{})
 	load := decodeLoad(10_000)

@@ -244,6 +244,28 @@ func TestSlotLost(t *testing.T) {
 	wantGap(t, p.ends(), "max_slot_wal_keep_size")
 }
 
+// T43: since 18 Postgres may take a slot away because nobody reads it.
+func TestSlotIdle(t *testing.T) {
+	cluster := pgtest.New(t)
+	if cluster.Major < 18 {
+		return // there is no such setting
+	}
+	db := cluster.DB()
+	db.Exec(t, usersTable)
+	cfg := config(t, db, "public.users")
+	p := begin(t, cfg)
+	db.Exec(t, `INSERT INTO users VALUES (1)`)
+	p.until(func() bool { return len(p.all) == 1 })
+	from := p.stop()
+	db.Exec(t, `ALTER SYSTEM SET idle_replication_slot_timeout = '1s'`)
+	db.Exec(t, `SELECT pg_reload_conf()`)
+	waitFor(t, "the slot to be lost", func() bool {
+		db.Exec(t, `CHECKPOINT`)
+		return db.Value(t, `SELECT coalesce(invalidation_reason, '') FROM pg_replication_slots`) != ""
+	})
+	wantGap(t, resume(t, cfg, from).ends(), "idle_replication_slot_timeout")
+}
+
 // T19: a slot in use is waited for, and its holder named.
 func TestSlotInUse(t *testing.T) {
 	db := pgtest.NewDatabase(t)
@@ -263,13 +285,14 @@ func TestSlotInUse(t *testing.T) {
 func TestPublicationHistory(t *testing.T) {
 	t.Run("dropped", func(t *testing.T) {
 		db := pgtest.NewDatabase(t)
-		db.Exec(t, usersTable)
+		// Whoever wants to hear of no warning has to hear of this one.
+		db.Exec(t, usersTable+`ALTER DATABASE `+db.Name+` SET client_min_messages = error`)
 		p := begin(t, config(t, db, "public.users"))
 		db.Exec(t, `INSERT INTO users VALUES (1)`)
 		p.want("insert users {id=1 email=null bio=null}")
 		db.Exec(t, `DROP PUBLICATION pgcio`)
 		db.Exec(t, `INSERT INTO users VALUES (2)`)
-		wantGap(t, p.ends(), "publication pgcio did not exist at this place")
+		wantGap(t, p.ends(), "at this place in the log")
 	})
 	t.Run("made after the slot", func(t *testing.T) {
 		db := pgtest.NewDatabase(t)
@@ -283,13 +306,15 @@ func TestPublicationHistory(t *testing.T) {
 		if _, err := Publish(testContext(t), cfg); err != nil {
 			t.Fatal(err)
 		}
-		wantGap(t, resume(t, cfg, Resume{Identity: id, Stored: at}).ends(), "made after the slot")
+		wantGap(t, resume(t, cfg, Resume{Identity: id, Stored: at}).ends(), "at this place in the log")
 	})
 	t.Run("a warning", func(t *testing.T) { // what 18 sends instead of an error
 		s := New(Config{})
 		st := newStream(s, nil, facts{})
-		warning := message("S").str("WARNING").str("Mskipped loading publication \"pgcio\"")
+		warning := message("S").str("WARNING").str("C55000").str("Mskipped loading publication \"pgcio\"")
 		wantGap(t, st.notice(append(warning, 0)), "skipped loading publication")
+		translated := message("S").str("WARNUNG").str("C55000").str("MLaden der Publikation »pgcio« wurde übersprungen")
+		wantGap(t, st.notice(append(translated, 0)), "übersprungen")
 	})
 }
 
@@ -348,6 +373,7 @@ type proxy struct {
 	mu     sync.Mutex
 	silent bool
 	conns  []net.Conn
+	change func([]byte) // what passes, if set
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -397,6 +423,9 @@ func (p *proxy) pipe(from, to net.Conn) {
 		p.mu.Lock()
 		swallowed = swallowed || p.silent
 		p.mu.Unlock()
+		if p.change != nil {
+			p.change(buf[:n])
+		}
 		if !swallowed {
 			_, _ = to.Write(buf[:n])
 		}

@@ -136,8 +136,12 @@ func (i *inspection) connection(ctx context.Context) error {
 		}
 		i.add(severity, "server", "point postgres.url at the primary", "this is a standby")
 	}
-	if r.text(0, 5) == "SQL_ASCII" {
+	switch encoding := r.text(0, 5); encoding {
+	case "UTF8", "LATIN1": // all of which has an equivalent in UTF-8
+	case "SQL_ASCII":
 		i.add(Warning, "encoding", "", "the database is SQL_ASCII: text that is not UTF-8 cannot be sent as it is")
+	default:
+		i.add(Warning, "encoding", "", "the database is %s: at a change with a byte that has no equivalent in UTF-8 Postgres ends the stream, each time", encoding)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func (i *inspection) publication(ctx context.Context) (err error) {
 func (i *inspection) allTables(ctx context.Context, subject string) error {
 	r, err := i.s.query(ctx, `SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-		AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+		AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate)
 			OR c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident))
 		ORDER BY 1 LIMIT 10`)
 	if err != nil {
@@ -186,11 +186,8 @@ func (i *inspection) table(ctx context.Context, t *Table, columns []string) erro
 // identity looks at what names an old row (T26, T27).
 func (i *inspection) identity(subject string, t *Table) {
 	if !t.identified() {
-		problem := noIdentity
-		if t.Published && (i.pub.Update || i.pub.Delete) {
-			problem = "it has no replica identity and is published: its own updates and deletes fail"
-		}
-		i.add(Failure, subject, t.identityFix(), "%s", problem)
+		problem, fix := t.unidentified(t.Published && (i.pub.Update || i.pub.Delete))
+		i.add(Failure, subject, fix, "%s", problem)
 		return
 	}
 	if len(t.ColumnList) == 0 || !i.pub.Update && !i.pub.Delete {

@@ -3,6 +3,7 @@ package cdc
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -63,6 +64,10 @@ func (s *Source) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		pub, err := readPublication(ctx, c, s.cfg.Publication)
+		if err != nil {
+			return err
+		}
 		tables, problems, err := describe(ctx, c, s.cfg, s.cfg.Tables)
 		if err != nil {
 			return err
@@ -72,17 +77,22 @@ func (s *Source) look(ctx context.Context) error {
 			missing = append(missing, p.Error())
 		}
 		for name, t := range tables {
-			if !t.Published {
+			switch writes := pub.Update || pub.Delete; {
+			case !t.Published:
 				missing = append(missing, fmt.Sprintf("table %s is not in publication %s: its changes are not sent", name, s.cfg.Publication))
+			case writes && !t.identified():
+				problem, fix := t.unidentified(true)
+				missing = append(missing, fmt.Sprintf("table %s: %s", name, advised(problem, fix)))
 			}
 		}
+		slices.Sort(missing)
 		s.setStatus(func(st *Status) {
 			s.tables, s.tablesAt = tables, began
 			st.Looked, st.head, st.restart = time.Now(), r.lsn(0, 0), slot.Restart
 			st.RetainedBytes, st.SafeBytes, st.SlotStatus = slot.HeldBytes, slot.SafeBytes, slot.Status
 			st.ConfirmedLSN = max(st.ConfirmedLSN, slot.Confirmed)
 			if st.alarm(AlarmPublication, len(missing) > 0, strings.Join(missing, "; ")) {
-				s.cfg.Logger.Warn("a mapped table is not followed", "tables", missing)
+				s.cfg.Logger.Warn("a mapped table is not published as it must be", "tables", missing)
 			}
 			if st.alarm(AlarmRetained, slot.HeldBytes > s.cfg.RetainedAlarm, fmt.Sprintf("the slot holds %d bytes of WAL", slot.HeldBytes)) {
 				s.cfg.Logger.Warn("the slot holds much WAL", "bytes", slot.HeldBytes)

@@ -132,7 +132,8 @@ func (t *Table) publishable(writes bool) error {
 	case t.persistence == 'u':
 		problem, fix = t.unlogged()
 	case writes && !t.identified():
-		problem, fix = noIdentity, "first run: "+t.identityFix()
+		problem, fix = t.unidentified(false)
+		fix = "first run: " + fix
 	default:
 		return nil
 	}
@@ -141,7 +142,20 @@ func (t *Table) publishable(writes bool) error {
 
 // What keeps a table from being published, with the fix.
 
-const noIdentity = "it has no replica identity: published, its own updates and deletes would fail"
+func (t *Table) unidentified(published bool) (problem, fix string) {
+	problem, fix = "it has no replica identity", t.identityFix()
+	if len(t.IdentityColumns) > 0 {
+		problem = fmt.Sprintf("its partition %s has no replica identity", t.stray)
+		fix = fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY FULL;", quoteTable(t.stray))
+		if !t.strayBare {
+			return fmt.Sprintf("its partition %s has a replica identity that carries less than its own: the rest of an old row would be taken for null", t.stray), fix
+		}
+	}
+	if published {
+		return problem + " and is published: its own updates and deletes fail", fix
+	}
+	return problem + ": published, its own updates and deletes would fail", fix
+}
 
 func (t *Table) noTable() (problem, fix string) {
 	return "it is no table but a " + relkind(t.Kind) + ": its changes are not in the log", "map the table it is made of"
@@ -152,17 +166,21 @@ func (t *Table) unlogged() (problem, fix string) {
 }
 
 // identified tells whether old rows of the table can be named in the log.
-func (t *Table) identified() bool { return len(t.IdentityColumns) > 0 }
+func (t *Table) identified() bool { return len(t.IdentityColumns) > 0 && t.stray == "" }
 
 // identityFix is the statement that gives the table a replica identity.
 func (t *Table) identityFix() string {
 	switch {
-	case len(t.PrimaryKey) > 0:
+	case len(t.PrimaryKey) > 0 && !t.lazyKey:
 		return fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY DEFAULT;", quoteTable(t.String()))
 	case t.uniqueIndex != "":
 		return fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY USING INDEX %s;", quoteTable(t.String()), quoteIdent(t.uniqueIndex))
 	}
-	return fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY FULL; (or give it a primary key)", quoteTable(t.String()))
+	or := "give it a primary key"
+	if t.lazyKey {
+		or = "a primary key that is not deferrable"
+	}
+	return fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY FULL; (or %s)", quoteTable(t.String()), or)
 }
 
 func relkind(kind byte) string {

@@ -32,6 +32,8 @@ var pinned = map[string]string{
 	"extra_float_digits": "3", // since 12 anything above 0 is the shortest text that reads back the same
 	"lc_monetary":        "C",
 	"xmloption":          "content",
+	// Of a publication that is missing a newer Postgres only warns (T42).
+	"client_min_messages": "notice",
 	// What we write must be read as we mean it.
 	"standard_conforming_strings": "on",
 	"search_path":                 "pg_catalog, public",
@@ -86,14 +88,31 @@ func connect(ctx context.Context, cfg Config, m mode) (*session, error) {
 		return nil, &connectError{err}
 	}
 	s := &session{PgConn: conn, version: serverVersion(conn.ParameterStatus("server_version"))}
-	if s.version >= 140000 {
-		// Not a startup parameter: 13 does not know it and would refuse us.
-		if _, err := s.query(ctx, "SET idle_session_timeout = 0"); err != nil {
+	if sql := s.settings(); sql != "" {
+		if _, err := s.query(ctx, sql); err != nil {
 			s.close()
 			return nil, fmt.Errorf("preparing a postgres session: %w", err)
 		}
 	}
 	return s, nil
+}
+
+// settings are what depends on the server. Limits that only some versions know
+// others would refuse us for as startup parameters; a walsender decodes in a
+// transaction, which lasts as long as its client takes to read it. And a database
+// without an encoding may hold bytes that are no UTF-8: asked for that, Postgres
+// would end the stream at such a row, each time (T57).
+func (s *session) settings() (sql string) {
+	if s.ParameterStatus("server_encoding") == "SQL_ASCII" {
+		sql = "SET client_encoding = 'SQL_ASCII';"
+	}
+	if s.version >= 140000 {
+		sql += "SET idle_session_timeout = 0;"
+	}
+	if s.version >= 170000 {
+		sql += "SET transaction_timeout = 0;"
+	}
+	return sql
 }
 
 // connectError says in one line what pgconn says in one for each address that
@@ -130,21 +149,29 @@ func parseURL(text string) (*pgconn.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	said := strings.Contains(text, "sslmode") || os.Getenv("PGSSLMODE") != "" ||
-		strings.Contains(text, "service") || os.Getenv("PGSERVICE") != ""
-	if said || isLocal(pc) {
+	if os.Getenv("PGSSLMODE") != "" || os.Getenv("PGSERVICE") != "" || isLocal(pc) {
 		return pc, nil
 	}
 	if u, err := url.Parse(text); err == nil && isURL(u) {
 		q := u.Query()
+		if q.Has("sslmode") || q.Has("service") {
+			return pc, nil
+		}
 		q.Set("sslmode", "verify-full")
 		u.RawQuery = q.Encode()
-		text = u.String()
-	} else {
-		text += " sslmode=verify-full"
+		return parseConfig(u.String())
 	}
-	return parseConfig(text)
+	// Only a key says it: not a host, a user or a password with that word in it.
+	if saysTLS.MatchString(quoted.ReplaceAllString(text, "''")) {
+		return pc, nil
+	}
+	return parseConfig(text + " sslmode=verify-full")
 }
+
+var (
+	saysTLS = regexp.MustCompile(`(^|\s)(sslmode|service)\s*=`)
+	quoted  = regexp.MustCompile(`'(\\.|[^'\\])*'`)
+)
 
 // CheckURL tells whether a connection string can be read, without connecting.
 func CheckURL(text string) error {

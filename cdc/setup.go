@@ -69,8 +69,11 @@ func Setup(ctx context.Context, cfg Config) (Identity, lsn.LSN, error) {
 type Dropped struct {
 	Slot        string // empty: there was none
 	HeldBytes   int64  // WAL that the slot held
-	Publication string // empty: there was none, or it is not ours
+	Publication string // empty: there was none, or it is not ours to drop
 	ReadBy      int64  // the server process that reads the slot; 0: none
+	// Left is a publication that was made for us (our SQL marks it) by somebody
+	// else, to whom it belongs; LeftSQL is how they drop it.
+	Left, LeftSQL string
 }
 
 // Droppable returns what Teardown would drop.
@@ -85,15 +88,19 @@ func Droppable(ctx context.Context, cfg Config) (d Dropped, err error) {
 			d.Slot, d.HeldBytes, d.ReadBy = cfg.Slot, slot.HeldBytes, slot.ActivePID
 		}
 		pub, err := readPublication(ctx, s, cfg.Publication)
-		if err == nil && pub.Ours {
+		switch {
+		case err != nil || !pub.Ours:
+		case pub.Owned:
 			d.Publication = cfg.Publication
+		default:
+			d.Left, d.LeftSQL = cfg.Publication, dropPublication(cfg)
 		}
 		return err
 	})
 	return d, err
 }
 
-// Teardown drops the slot, and the publication if we made it.
+// Teardown drops the slot, and the publication if we made it and it is ours.
 func Teardown(ctx context.Context, cfg Config) (Dropped, error) {
 	cfg = cfg.withDefaults()
 	d, err := Droppable(ctx, cfg)
@@ -109,15 +116,19 @@ func Teardown(ctx context.Context, cfg Config) (Dropped, error) {
 	}
 	if d.Publication != "" && len(errs) == 0 {
 		err := ask(ctx, cfg, func(s *session) error {
-			_, err := s.query(ctx, "DROP PUBLICATION IF EXISTS "+quoteIdent(cfg.Publication))
+			_, err := s.query(ctx, dropPublication(cfg))
 			return err
 		})
 		if err != nil {
 			d.Publication = ""
-			errs = append(errs, fmt.Errorf("dropping publication %s, which its owner can (DROP PUBLICATION %s;): %w", cfg.Publication, quoteIdent(cfg.Publication), err))
+			errs = append(errs, fmt.Errorf("dropping publication %s: %w", cfg.Publication, err))
 		}
 	}
 	return d, errors.Join(errs...)
+}
+
+func dropPublication(cfg Config) string {
+	return fmt.Sprintf("DROP PUBLICATION IF EXISTS %s;", quoteIdent(cfg.Publication))
 }
 
 // SetupSQL is what a database administrator runs where pgcio may not: the role,

@@ -89,13 +89,23 @@ func (r slotRow) lost(cfg Config, at lsn.LSN) error {
 	case !r.Exists:
 		return slotGone(cfg, at)
 	case r.Invalidated != "":
-		return gap(at, 0, "postgres invalidated replication slot %s (%s)", cfg.Slot, r.Invalidated)
+		return gap(at, 0, "postgres invalidated replication slot %s (%s)", cfg.Slot, invalidation(r.Invalidated))
 	case r.Status == "lost":
 		return gap(at, 0, "postgres removed WAL that replication slot %s still needed (max_slot_wal_keep_size)", cfg.Slot)
 	case r.Restart == 0 && r.Type == "logical":
 		return gap(at, 0, "replication slot %s holds no WAL any more", cfg.Slot)
 	}
 	return nil
+}
+
+// invalidation is a reason with the setting that decides it.
+func invalidation(reason string) string {
+	setting := map[string]string{"wal_removed": "max_slot_wal_keep_size", "idle_timeout": "idle_replication_slot_timeout",
+		"wal_level_insufficient": "wal_level", "rows_removed": "hot_standby_feedback"}[reason]
+	if setting == "" {
+		return reason
+	}
+	return reason + ", by " + setting
 }
 
 // slotGone is the gap of a state whose slot is not there.

@@ -55,7 +55,7 @@ type Alarm struct {
 const (
 	AlarmRetained    = "retained_wal"  // the slot holds much WAL
 	AlarmSlot        = "slot_at_risk"  // the slot is about to be lost
-	AlarmPublication = "publication"   // a mapped table is not published
+	AlarmPublication = "publication"   // a mapped table is not published, or must not be as it is
 	AlarmSource      = "not_streaming" // not connected for a minute
 	AlarmStalled     = "stalled"       // disconnected because nothing is stored
 )

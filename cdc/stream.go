@@ -258,13 +258,13 @@ func (t *stream) serverError(err error) error {
 }
 
 // notice: a newer Postgres warns of a missing publication, and then streams
-// nothing of it (T42).
+// nothing of it (T42). The words may be of any language.
 func (t *stream) notice(body []byte) error {
 	var m pgproto3.NoticeResponse
 	if err := m.Decode(body); err != nil {
 		return fmt.Errorf("reading a notice of the server: %w", err)
 	}
-	if strings.Contains(m.Message, "publication") {
+	if m.Code == codeNotInState || strings.Contains(m.Message, "publication") {
 		return gap(t.s.handed.through, 0, "publication %s cannot be read at this place in the log (%s)", t.s.cfg.Publication, m.Message)
 	}
 	t.s.cfg.Logger.Info("notice from postgres", "severity", m.Severity, "message", m.Message)

@@ -36,6 +36,9 @@ type Table struct {
 
 	persistence byte     // pg_class.relpersistence: 'u' unlogged
 	uniqueIndex string   // one that could be the replica identity
+	lazyKey     bool     // the primary key is deferrable, and so identifies no old row
+	stray       string   // a partition whose old rows are not logged as the table says
+	strayBare   bool     // it has no replica identity at all
 	published   []string // the columns that pg_publication_tables names (15 and later)
 }
 

@@ -115,6 +115,8 @@ func rowKey(s *Spec, t *cdc.Table) (key []string, problem, advice string) {
 			identityAdvice(t, s.Key)
 	case s.Object == "event" && !carried && s.EventID.Form == FromColumn:
 		return []string{s.EventID.Column}, "", ""
+	case len(t.PrimaryKey) > 0 && t.Identity == cdc.IdentityDefault: // which is the primary key, if it can be
+		return nil, fmt.Sprintf("the primary key %s of %s is deferrable, which no replica identity can be", words(t.PrimaryKey), t), identityAdvice(t, t.PrimaryKey)
 	case len(t.PrimaryKey) > 0:
 		return nil, fmt.Sprintf("the replica identity of %s does not carry its primary key %s", t, words(t.PrimaryKey)),
 			fmt.Sprintf("run: ALTER TABLE %s REPLICA IDENTITY DEFAULT;%s", sqlTable(t), orKey(t))

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -73,6 +74,7 @@ func TestRowKey(t *testing.T) {
 		{"index, no key given", make('i', []string{"id"}, []string{"email"}), Spec{}, nil},
 		{"index, no primary key", make('i', nil, []string{"email"}), Spec{}, []string{"email"}},
 		{"index, wrong key", make('i', []string{"id"}, []string{"email"}), Spec{Key: []string{"id"}}, nil},
+		{"default, deferrable", make('d', []string{"id"}, nil), Spec{}, nil},
 		{"nothing", make('n', []string{"id"}, nil), Spec{}, nil},
 		{"no key at all", make('d', nil, nil), Spec{Key: []string{"id"}}, nil},
 		{"an event's table without old rows", make('d', nil, nil), Spec{Object: "event", EventID: Value{Form: FromColumn, Column: "n"}}, []string{"n"}},
@@ -81,6 +83,9 @@ func TestRowKey(t *testing.T) {
 		got, problem, advice := rowKey(&c.spec, c.table)
 		if !slices.Equal(got, c.want) || (c.want == nil) != (problem != "") || (problem != "") != (advice != "") {
 			t.Errorf("%s: %v, want %v (%s; %s)", c.name, got, c.want, problem, advice)
+		}
+		if c.table.Identity == cdc.IdentityDefault && strings.Contains(advice, "REPLICA IDENTITY DEFAULT") {
+			t.Errorf("%s: %s changes nothing", c.name, advice)
 		}
 	}
 }

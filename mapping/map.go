@@ -14,6 +14,9 @@ import (
 func (m *Mapper) Map(asks []customerio.Ask, c *cdc.Change, rows Rows) []customerio.Ask {
 	p := m.plan(c.Table)
 	for i := range p.rules {
+		if m.hadOf(p.rules[i].index, c) {
+			continue
+		}
 		asks = append(asks, customerio.Ask{})
 		r := rowOf{Mapper: m, rulePlan: &p.rules[i], change: c, ask: &asks[len(asks)-1]}
 		r.ask.Mapping = r.index

@@ -18,6 +18,8 @@ type Mapper struct {
 	byTable map[string][]int
 	hints   []Hint
 
+	had      cdc.Mark // see Had
+	hadRows  []uint64
 	plans    map[*cdc.Table]*tablePlan
 	last     *cdc.Table
 	lastPlan *tablePlan
@@ -26,6 +28,14 @@ type Mapper struct {
 	env     map[string]any // of expressions
 	machine vm.VM
 	text    []byte // of a value being put together
+}
+
+// Had says how many row messages each mapping has had of a transaction that is
+// read once more. Those are not mapped again.
+func (m *Mapper) Had(at cdc.Mark, rows []uint64) { m.had, m.hadRows = at, rows }
+
+func (m *Mapper) hadOf(mapping int, c *cdc.Change) bool {
+	return m.hadRows != nil && c.Ordinal <= m.hadRows[mapping] && c.Tx.Commit == m.had.Commit && c.Tx.XID == m.had.XID
 }
 
 // Mapping describes a mapping in force.

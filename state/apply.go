@@ -338,6 +338,9 @@ type weighed struct {
 func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, said []print, arrival bool, ask *customerio.Ask, o *Origin) weighed {
 	all := t.writer != key || m.def.UpdateOnly && !t.created
 	w := weighed{send: arrival, updateOnly: m.def.UpdateOnly}
+	if !m.def.UpdateOnly && !t.created && len(t.steps) == 0 {
+		w.send = true // what would have created its person was given up
+	}
 	w.attrs = tx.mem.weighed[:0]
 	var same []attr // those that do not differ, carried along if all are
 	for i := range ask.Operation.Attributes {
@@ -378,7 +381,7 @@ func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, said []print, arri
 // when a streamed change altered it, or a streamed insert creates the row.
 func (tx *Tx) changed(a *customerio.Attribute, had, arrival bool, o *Origin) bool {
 	switch {
-	case o.read():
+	case o.read() && (o.Reread == nil || !o.Reread.unsent):
 		return false
 	case o.Insert:
 		return true

@@ -22,6 +22,10 @@ type Aside struct {
 	Since   time.Time `json:"since"`
 	Payload string    `json:"payload,omitempty"` // what would be sent, as JSON; Show only
 
+	// Refetch tells that past the bound only key and reason were kept: a retry
+	// reads the row again.
+	Refetch bool `json:"refetch,omitempty"`
+
 	// Row is the key, as the mapper encodes it, of a row that asks nothing of any
 	// thing because it could not be mapped.
 	Row []byte `json:"-"`
@@ -114,7 +118,7 @@ func (s *Store) aside(r reader, k, v []byte) (Aside, error) {
 		if err != nil {
 			return a, err
 		}
-		a.Row, a.Reason, a.Changes, a.Since = w.Row, w.reason, w.changes, time.Unix(w.stored, 0)
+		a.Row, a.Reason, a.Changes, a.Since, a.Refetch = w.Row, w.reason, w.changes, time.Unix(w.stored, 0), w.bare
 		return a, nil
 	case kindEvent:
 		e, err := decodeEvent(a.entryKey, record)
@@ -143,7 +147,10 @@ func (s *Store) aside(r reader, k, v []byte) (Aside, error) {
 }
 
 func (s *Store) describe(a *Aside, st *step) {
-	a.Reason, a.Changes, a.Since = st.reason, st.changes(), time.Unix(st.stored, 0)
+	a.Reason, a.Changes, a.Since, a.Refetch = st.reason, st.changes(), time.Unix(st.stored, 0), st.bare
+	if st.bare {
+		return
+	}
 	op := customerio.Operation{Action: customerio.Identify, Person: st.address, Name: st.name, ID: st.id, Timestamp: st.stamp, UpdateOnly: st.updateOnly}
 	if st.isEvent() {
 		op.Action = customerio.Track
@@ -169,9 +176,13 @@ func (s *Store) Retry(ctx context.Context, mapping string, ids []uint64) (int, e
 			tx.remap(a)
 			return
 		}
-		if st, ws, dirty := tx.stepAside(a); st != nil {
+		switch st, ws, dirty := tx.stepAside(a); {
+		case st == nil:
+		case st.isEvent():
 			tx.requeue(ws, a.entryKey, st)
 			dirty()
+		default:
+			tx.again(ws, tx.thing(a.entryKey), st)
 		}
 	})
 }
@@ -247,7 +258,7 @@ func (tx *Tx) remap(a *Aside) {
 		w.Whole = w.Whole || newer.Whole
 	}
 	changes := tx.dropWaiting(m, []byte(row))
-	w.changes, w.hold, w.reason, w.seq = changes, true, "", 0
+	w.changes, w.hold, w.reason, w.seq, w.bare = changes, true, "", 0, false
 	tx.book(m).Waiting += changes
 	tx.tally.rereads++
 	tx.writes[w.key] = w.encode()

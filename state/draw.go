@@ -47,31 +47,25 @@ func (it *Item) Rest(on bool) { it.resting.Store(on) }
 // nothing may leave, next says when something may by the passing of time.
 func (s *Store) Draw(ws, room int, take func(*customerio.Operation) bool) (items []*Item, next time.Time, err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
 		return nil, time.Time{}, nil
 	}
-	number := s.registry.wsInForce[ws].number
-	d := drawing{s: s, l: s.lanesOf(number), ws: number, now: now(), take: take}
+	// A view comes before mu, as in a transaction: it may wait for the journal,
+	// which waits for the views there are.
 	err = s.engine.view(func(r reader) error {
-		d.r = r
-		d.wakeDelayed()
-		// Backfilled entries have their fifth first, so that a saturated live
-		// lane cannot starve them; then live ones; then whatever room is left.
-		d.run(laneBackfill, d.backfillShare(room))
-		for {
-			d.run(laneLive, room-len(d.items))
-			d.run(laneBackfill, room-len(d.items))
-			// A backfilled entry may have hurried a live one that it waits for.
-			if d.full || d.err != nil || len(d.items) >= room || len(d.l.lane[laneLive].ready) == 0 {
-				return d.err
-			}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		number := s.registry.wsInForce[ws].number
+		d := drawing{s: s, r: r, l: s.lanesOf(number), ws: number, now: now(), take: take}
+		d.draw(room)
+		if items = d.items; len(d.l.delayed) > 0 {
+			next = time.UnixMilli(d.l.delayed[0].due)
 		}
+		return d.err
 	})
-	if len(d.l.delayed) > 0 {
-		next = time.UnixMilli(d.l.delayed[0].due)
-	}
-	return d.items, next, err
+	return items, next, err
 }
 
 type drawing struct {
@@ -84,6 +78,21 @@ type drawing struct {
 	items []*Item
 	full  bool
 	err   error
+}
+
+func (d *drawing) draw(room int) {
+	d.wakeDelayed()
+	// Backfilled entries have their fifth first, so that a saturated live
+	// lane cannot starve them; then live ones; then whatever room is left.
+	d.run(laneBackfill, d.backfillShare(room))
+	for {
+		d.run(laneLive, room-len(d.items))
+		d.run(laneBackfill, room-len(d.items))
+		// A backfilled entry may have hurried a live one that it waits for.
+		if d.full || d.err != nil || len(d.items) >= room || len(d.l.lane[laneLive].ready) == 0 {
+			return
+		}
+	}
 }
 
 // backfillShare is a fifth of the room when something live waits as well.

@@ -57,6 +57,12 @@ func (tx *Tx) absorb(ws uint8, t *thing, seq uint64) {
 		if old.status != parked || !s.mayTake(old) {
 			continue
 		}
+		if old.bare {
+			// The newer change may not say all of what is not known any more.
+			tx.readAgain(ws, t, old)
+			i--
+			continue
+		}
 		w := weighed{}
 		for j := range old.parts {
 			w.attrs = append(w.attrs, old.parts[j].attrs...)
@@ -266,6 +272,41 @@ func (tx *Tx) promote(ws uint8, key string, s *step) {
 	tx.ready = append(tx.ready, entry{ws: ws, lane: laneLive, seq: s.seq, key: key})
 }
 
+// again lets a step of a thing that was set aside be tried again. It tells
+// whether the step is gone for that.
+func (tx *Tx) again(ws uint8, t *thing, s *step) (gone bool) {
+	t.dirty = true
+	if s.bare {
+		tx.readAgain(ws, t, s)
+		return true
+	}
+	tx.requeue(ws, t.key, s)
+	return false
+}
+
+// readAgain lets the rows of which a step without its values was made be read
+// again, and takes the step away: its fingerprints were cleared when it was set
+// aside, so what they say is news. The first of the rows stands for its changes.
+func (tx *Tx) readAgain(ws uint8, t *thing, s *step) {
+	tx.unlist(ws, s)
+	for i := range s.parts {
+		p := &s.parts[i]
+		m := tx.s.registry.mappings[p.mapping]
+		books, changes := tx.book(m), p.changes
+		*books.under(s.status) -= changes
+		tx.rowsOf(t, func(of *mapping, _ string, r *row) {
+			if of == m && r.in {
+				tx.askFor(m, r, changes)
+				changes = 0
+			}
+		})
+		books.Filtered += changes // no row says it any more
+	}
+	seq := s.seq
+	t.steps = slices.DeleteFunc(t.steps, func(s step) bool { return s.seq == seq })
+	t.dirty = true
+}
+
 // requeue lets a step that was set aside wait again, behind all that waits.
 func (tx *Tx) requeue(ws uint8, key string, s *step) {
 	tx.unlist(ws, s)
@@ -299,10 +340,30 @@ func (tx *Tx) unlistAside(why status, mapping uint16, seq uint64) {
 	tx.tally.asides[mapping][why]--
 }
 
+// asidesKept is how many entries of a mapping may be set aside in full. Past
+// that only key and reason are kept of what a row can tell again; an event's row
+// cannot.
+var asidesKept int64 = 100_000
+
+// crowded tells whether so much of a mapping is set aside that no more values
+// are kept.
+func (t *tally) crowded(m *mapping, more int64) bool {
+	for _, n := range t.asides[m.number] {
+		more += n
+	}
+	return more > asidesKept && m.def != nil && m.def.Kind != customerio.Event
+}
+
 // park sets a step aside with its reason. It has left the queue.
 func (tx *Tx) park(key string, s *step, why status, reason string) {
 	tx.moveBooks(s, s.status, why)
 	s.status, s.reason = why, reason
+	if tx.tally.crowded(tx.s.registry.mappings[s.parts[0].mapping], 1) {
+		s.bare, s.stops = true, nil
+		for i := range s.parts {
+			s.parts[i].attrs = nil
+		}
+	}
 	tx.listAside(why, s.parts[0].mapping, s.seq, key)
 }
 

@@ -124,10 +124,11 @@ func (tx *Tx) letGo(ws uint8, name customerio.Identifier, rec *nameRecord) {
 			continue
 		}
 		t := tx.thing(key)
-		for i := range t.steps {
+		for i := 0; i < len(t.steps); i++ {
 			if s := &t.steps[i]; s.status == parked && s.heldBy(name) {
-				tx.requeue(ws, t.key, s)
-				t.dirty = true
+				if tx.again(ws, t, s) {
+					i--
+				}
 			}
 		}
 	}

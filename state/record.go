@@ -75,6 +75,7 @@ type step struct {
 	stored int64   // when it was first stored, Unix seconds
 	stamp  int64   // its timestamp, Unix seconds; 0: none
 	reason string
+	bare   bool // set aside past the bound: what it carried is not kept
 
 	updateOnly bool
 	stops      []customerio.Identifier // identifiers the thing lets go of with it
@@ -327,7 +328,7 @@ func (d *decoder) row(r *row) {
 }
 
 func appendStep(dst []byte, s *step) []byte {
-	dst = append(dst, byte(s.status), s.lane, flag(s.updateOnly, 1))
+	dst = append(dst, byte(s.status), s.lane, flag(s.updateOnly, 1)|flag(s.bare, 2))
 	dst = binary.AppendUvarint(dst, s.seq)
 	dst = binary.AppendUvarint(dst, s.seq-s.since)
 	dst = binary.AppendUvarint(dst, uint64(s.commit))
@@ -356,7 +357,8 @@ func appendStep(dst []byte, s *step) []byte {
 func (d *decoder) step(s *step) {
 	s.status = status(d.byte())
 	s.lane = d.byte()
-	s.updateOnly = d.byte()&1 != 0
+	f := d.byte()
+	s.updateOnly, s.bare = f&1 != 0, f&2 != 0
 	s.seq = d.uint()
 	s.since = s.seq - d.uint()
 	s.commit = lsn.LSN(d.uint())

@@ -220,8 +220,8 @@ func (tx *Tx) refused(it *Item, reason string) {
 		}
 	}
 	tx.dequeue(it.ws, st)
-	tx.park(it.key, st, parked, reason)
 	tx.forgetPrints(t, st)
+	tx.park(it.key, st, parked, reason)
 }
 
 // mayTake tells whether a waiting step can carry along what an older one asks:

@@ -21,10 +21,12 @@ type MappingStatus struct {
 	Books Books
 	// Parked and Orphaned are entries, of which one may stand for many changes.
 	Parked, Orphaned int64
-	Left             []Left // values left out of what was sent
-	InFlight         uint64 // operations of Books.Waiting that are on their way
-	Backfill         Backfill
-	Paused           bool
+	// Bounded: so much is set aside that of more only key and reason are kept.
+	Bounded  bool
+	Left     []Left // values left out of what was sent
+	InFlight uint64 // operations of Books.Waiting that are on their way
+	Backfill Backfill
+	Paused   bool
 }
 
 // WorkspaceStatus is a workspace's part of a Status.
@@ -64,7 +66,7 @@ func (s *Store) Status() (Status, error) {
 		Mappings: make([]MappingStatus, len(s.registry.inForce)),
 	}
 	for i, m := range s.registry.inForce {
-		st.Mappings[i] = MappingStatus{Name: m.name, Books: m.published, Parked: s.tally.asides[m.number][parked], Orphaned: s.tally.asides[m.number][orphaned], Left: left[i], Paused: m.def.Paused}
+		st.Mappings[i] = MappingStatus{Name: m.name, Books: m.published, Parked: s.tally.asides[m.number][parked], Orphaned: s.tally.asides[m.number][orphaned], Bounded: s.tally.crowded(m, 0), Left: left[i], Paused: m.def.Paused}
 	}
 	for _, b := range backfills {
 		st.Mappings[b.Mapping].Backfill = b

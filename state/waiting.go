@@ -36,6 +36,10 @@ type Waiting struct {
 	changes uint64
 	reason  string
 	seq     uint64
+	// bare: parked past the bound, so that its columns are not kept.
+	bare bool
+	// unsent: its newest values were queued, and set aside without being kept.
+	unsent bool
 
 	truncated uint64 // xid of the newest truncate, of its table; not stored here
 }
@@ -57,7 +61,7 @@ func (w *Waiting) Time() time.Time { return time.UnixMicro(w.time) }
 func (w *Waiting) Commit() lsn.LSN { return w.commit }
 
 func (w *Waiting) encode() []byte {
-	v := []byte{recordVersion, flag(w.hold, 1) | flag(w.Whole, 2)}
+	v := []byte{recordVersion, flag(w.hold, 1) | flag(w.Whole, 2) | flag(w.bare, 4) | flag(w.unsent, 8)}
 	v = binary.AppendUvarint(v, w.xid)
 	v = binary.AppendUvarint(v, uint64(w.commit))
 	v = binary.AppendVarint(v, w.time)
@@ -80,7 +84,7 @@ func decodeWaiting(key string, value []byte) (*Waiting, error) {
 	_, row := splitRowKey(key)
 	w.Row = []byte(row)
 	f := d.byte()
-	w.hold, w.Whole = f&1 != 0, f&2 != 0
+	w.hold, w.Whole, w.bare, w.unsent = f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0
 	w.xid = d.uint()
 	w.commit = lsn.LSN(d.uint())
 	w.time = d.int()
@@ -168,6 +172,24 @@ func (tx *Tx) askAgain(m *mapping, r *row) {
 	tx.writes[key] = w.encode()
 }
 
+// askFor asks for a row that is in to be read again, for changes that were set
+// aside and are not known any more.
+func (tx *Tx) askFor(m *mapping, r *row, changes uint64) {
+	key := rowKey(kindHeld, m.number, r.key)
+	w := tx.waitingRow(key)
+	if w == nil {
+		w = &Waiting{key: key, stored: tx.now.Unix(), xid: r.xid, commit: r.commit, time: tx.now.UnixMicro()}
+		tx.tally.rereads++
+	}
+	w.unsent = true
+	w.changes += changes
+	tx.book(m).Waiting += changes
+	tx.writes[key] = w.encode()
+}
+
+// forget drops the columns of a parked row.
+func (w *Waiting) forget() { w.bare, w.Whole, w.Columns = true, false, nil }
+
 // refuse sets a change aside that could not be mapped, with its columns.
 func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
 	changes := o.changes() + o.merged + tx.dropWaiting(m, ask.Row)
@@ -179,6 +201,9 @@ func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
 	}
 	w.bring(o)
 	w.changes, w.reason = changes, ask.Reason
+	if tx.tally.crowded(m, 1) {
+		w.forget()
+	}
 	tx.book(m).Parked += changes
 	tx.listAside(parked, m.number, w.seq, key)
 	tx.writes[key] = w.encode()
@@ -228,6 +253,9 @@ func (tx *Tx) moveWaiting(m *mapping, from, to string, o *Origin) {
 		tx.writes[old] = nil
 		w.key = string(kind) + to[1:]
 		w.bring(o)
+		if w.bare {
+			w.forget()
+		}
 		tx.writes[w.key] = w.encode()
 		if kind == kindUnmapped {
 			tx.point(asideKey(parked, m.number, w.seq), w.key)

@@ -145,6 +145,110 @@ func TestKilledInsideALargeTransaction(t *testing.T) {
 	t.Logf("the rest took %s", time.Since(began).Round(time.Millisecond))
 }
 
+// A mapping that is changed, or new, when the daemon goes on inside a large
+// transaction has all of it as it is defined then, and nothing of it as it was
+// defined before; what has not changed goes on from where it was.
+func TestMappingsChangedInsideALargeTransaction(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t).DB()
+	db.Exec(t, flatSchema)
+	r := newRig(t, db, tradeMappings)
+	d := r.start()
+	d.caughtUp()
+	d.kill()
+	// Orders come first and last, users between them, and the first users again.
+	rows := size(12_000, 200_000)
+	db.Exec(t, fmt.Sprintf(`INSERT INTO orders SELECT i, i, i %% 100 FROM generate_series(1, %[1]d / 4) i;
+		INSERT INTO users SELECT i, NULL, 'free', 1, i %% 10 > 0 FROM generate_series(1, %[1]d) i;
+		UPDATE users SET plan = 'pro', n = 2 WHERE id <= 100;
+		INSERT INTO orders SELECT i, i, i %% 100 FROM generate_series(%[1]d / 4 + 1, %[1]d) i`, rows))
+	killed := func(what string) []int64 {
+		t.Helper()
+		d := r.start(failpointEnv + "=after-hand:2")
+		if got := d.wait(slowly); got != -int(syscall.SIGKILL) {
+			t.Fatalf("%s: the daemon ended with %d", what, got)
+		}
+		s, _ := r.offline()
+		var had []int64
+		for _, m := range s.Mappings {
+			had = append(had, m.Changes.Received)
+		}
+		if sent := r.sim.State("").Counters.Operations; sent > 0 {
+			t.Fatalf("%s: %d operations have left", what, sent)
+		}
+		t.Logf("%s: %v changes are stored", what, had)
+		return had
+	}
+	had := killed("as it was")
+	for had[0] < 100 { // the orders come first
+		had = killed("as it was")
+	}
+	if had[0] >= int64(rows) {
+		t.Fatalf("it was not killed among the users: %v", had)
+	}
+	// Other people, another attribute, and another event of the same rows.
+	changed := strings.Replace(tradeMappings, `where    = "not hidden"`, `where    = "hidden"`, 1)
+	changed = strings.Replace(changed, `plan  = "plan"`, `tier  = "plan"`, 1)
+	_, events, _ := strings.Cut(changed, "[[mapping]]\nname     = \"orders\"")
+	events = strings.Replace("[[mapping]]\nname     = \"sales\""+events, `"Ordered"`, `"Sold"`, 1)
+	r.mappings = changed + strings.Replace(events, "backfill = true\n", "", 1)
+	killed("changed")
+	// And once more, the events too.
+	r.mappings = strings.Replace(r.mappings, `total = "total"`, `sum = "total"`, 1)
+	r.mappings = strings.Replace(r.mappings, `event_id = "id"`, "event_id = \"id\"\nwhere = \"total > 50\"", 1)
+	killed("changed again")
+	s := r.start().caughtUp()
+
+	got := r.sim.State("")
+	want := map[string]string{}
+	for _, row := range db.Query(t, "SELECT id, to_json(plan), n FROM users WHERE hidden") {
+		want[row[0]] = fmt.Sprint(row[1], "", row[2])
+	}
+	for _, p := range got.People {
+		if p.Ghost {
+			continue // made by an event of somebody who is not in
+		}
+		if have := fmt.Sprint(p.Value("tier"), p.Value("plan"), p.Value("n")); have != want[p.ID] {
+			t.Fatalf("person %s has %q, want %q", p.ID, have, want[p.ID])
+		}
+		delete(want, p.ID)
+	}
+	if len(want) > 0 {
+		t.Errorf("%d people are missing", len(want))
+	}
+	orders := map[string]string{}
+	for _, row := range db.Query(t, "SELECT id, total, total > 50 FROM orders") {
+		orders["Sold "+row[0]] = fmt.Sprintf(`{"order":%s,"total":%s}`, row[0], row[1])
+		if row[2] == "t" {
+			orders["Ordered "+row[0]] = fmt.Sprintf(`{"order":%s,"sum":%s}`, row[0], row[1])
+		}
+	}
+	for _, e := range got.Events {
+		var data map[string]json.Number
+		if err := json.Unmarshal(e.Data, &data); err != nil {
+			t.Fatal(err)
+		}
+		key := e.Name + " " + data["order"].String()
+		have, err := json.Marshal(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(have) != orders[key] {
+			t.Fatalf("%s has %s, want %q", key, have, orders[key])
+		}
+		delete(orders, key)
+	}
+	if len(orders) > 0 {
+		t.Errorf("%d events are missing", len(orders))
+	}
+	if c := s.Mappings[2].Changes; c.Received != int64(rows) || c.Delivered != int64(rows) {
+		t.Errorf("sales, which was not changed, had each row once: %+v", c)
+	}
+	if c := s.Mappings[0].Changes; c.Received <= int64(rows)+100 || c.Discarded == 0 {
+		t.Errorf("people had some rows twice, and gave up what they asked first: %+v", c)
+	}
+}
+
 // kill -9 at random points of a backfill while the application writes: it goes
 // on from where it was, and in the end Customer.io holds what the tables hold.
 func TestKilledDuringABackfill(t *testing.T) {

@@ -179,6 +179,9 @@ func prepare(ctx context.Context, cfg *config, source cdc.Config, store *state.S
 	if err != nil {
 		return cdc.Resume{}, nil, nil, err
 	}
+	if from.Open, err = goOn(ctx, store, mapper); err != nil {
+		return cdc.Resume{}, nil, nil, err
+	}
 	return from, mapper, tables, nil
 }
 

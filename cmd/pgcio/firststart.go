@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/pgcio/pgcio/cdc"
+	"github.com/pgcio/pgcio/mapping"
 	"github.com/pgcio/pgcio/state"
 )
 
@@ -43,6 +44,22 @@ func storedResume(store *state.Store) (r cdc.Resume, known bool) {
 		r.Open = &cdc.Mark{Commit: open.Commit, XID: open.XID, Rows: open.Rows}
 	}
 	return r, src.Known()
+}
+
+// goOn lets the mappings go on inside the transaction that the state has half of:
+// from where the one is that has least of it.
+func goOn(ctx context.Context, store *state.Store, mapper *mapping.Mapper) (*cdc.Mark, error) {
+	var defined []state.Definition
+	for _, m := range mapper.Mappings() {
+		defined = append(defined, m.Digest)
+	}
+	open, rows, err := store.GoOn(ctx, defined)
+	if err != nil || open == (state.Mark{}) {
+		return nil, err
+	}
+	mark := cdc.Mark{Commit: open.Commit, XID: open.XID, Rows: open.Rows}
+	mapper.Had(mark, rows)
+	return &mark, nil
 }
 
 // sound refuses a start that could come to nothing, before a state is made or

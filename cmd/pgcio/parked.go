@@ -47,6 +47,14 @@ func (a *app) parkedListCommand() *cobra.Command {
 			if asJSON {
 				return writeJSON(a.stdout, list)
 			}
+			if len(list) == 0 {
+				what := "parked"
+				if orphaned {
+					what = "orphaned"
+				}
+				_, err := fmt.Fprintf(a.stderr, "nothing is %s\n", what)
+				return err
+			}
 			return writeAsides(a.stdout, list)
 		},
 	}
@@ -78,7 +86,7 @@ func (a *app) parkedShowCommand() *cobra.Command {
 				return writeJSON(a.stdout, e)
 			}
 			_, err = fmt.Fprintf(a.stdout, "id       %d\nmapping  %s\nthing    %s\nstatus   %s\nsince    %s\nchanges  %d\nreason   %s\npayload  %s\n",
-				e.ID, e.Mapping, e.Thing, e.Status, e.Since.Format(time.RFC3339), e.Changes, e.Reason, orDash(e.Payload))
+				e.ID, e.Mapping, e.Thing, e.Status, e.Since.Format(time.RFC3339), e.Changes, e.Reason, payload(e))
 			return err
 		},
 	}
@@ -144,15 +152,20 @@ func entryIDs(args []string) ([]uint64, error) {
 }
 
 func writeAsides(w io.Writer, list []state.Aside) error {
-	if len(list) == 0 {
-		return nil
-	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "id\tmapping\tthing\tchanges\tsince\treason")
 	for _, e := range list {
 		fmt.Fprintf(tw, "%d\t%s\t%s\t%d\t%s\t%s\n", e.ID, e.Mapping, e.Thing, e.Changes, e.Since.Format(time.RFC3339), oneLine(e.Reason))
 	}
 	return tw.Flush()
+}
+
+// payload is what would be sent, or why that is not known.
+func payload(e state.Aside) string {
+	if e.Refetch {
+		return "- (not kept, too many entries of the mapping are set aside; `pgcio parked retry` reads the row again)"
+	}
+	return orDash(e.Payload)
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -15,8 +15,8 @@ func (a *app) teardownCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "teardown",
 		Short: "drop the slot, and the publication if pgcio made it",
-		Long: "Drop the slot, and the publication if pgcio made it. It says how much WAL the slot was holding,\n" +
-			"and asks before it drops anything, unless --yes is given.",
+		Long: "Drop the slot, and the publication if pgcio made it and its role owns it. It says how much WAL the slot\n" +
+			"was holding, and asks before it drops anything, unless --yes is given.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.loadConfig()
@@ -29,6 +29,10 @@ func (a *app) teardownCommand() *cobra.Command {
 				return err
 			}
 			if there.Slot == "" && there.Publication == "" {
+				if there.Left != "" {
+					_, err := fmt.Fprintf(a.stdout, "there is no slot %s\n%s\n", source.Slot, describeLeft(there))
+					return err
+				}
 				_, err := fmt.Fprintf(a.stdout, "there is no slot %s, and no publication that pgcio made\n", source.Slot)
 				return err
 			}
@@ -47,6 +51,9 @@ func (a *app) teardownCommand() *cobra.Command {
 			dropped, err := cdc.Teardown(ctx, source)
 			if dropped.Slot != "" || dropped.Publication != "" {
 				fmt.Fprintln(a.stdout, describeDrop(dropped, "dropped"))
+			}
+			if err == nil && dropped.Left != "" {
+				fmt.Fprintln(a.stdout, describeLeft(dropped))
 			}
 			if err == nil && dropped.Slot != "" {
 				fmt.Fprintf(a.stdout, "the state file %s belongs to no slot now: move it aside before the next start\n", cfg.state.path)
@@ -70,6 +77,11 @@ func idle(ctx context.Context, cfg *config, there cdc.Dropped) error {
 		by = fmt.Sprintf(" (server process %d)", there.ReadBy)
 	}
 	return fmt.Errorf("the daemon is running and follows slot %s%s; stop it first (systemctl stop pgcio, or end `pgcio run`), then run this again", s.Postgres.Slot, by)
+}
+
+// describeLeft says what stays, and who can drop it.
+func describeLeft(d cdc.Dropped) string {
+	return fmt.Sprintf("publication %s stays: it belongs to another role, which drops it with: %s", d.Left, d.LeftSQL)
 }
 
 // describeDrop is "slot pgcio, which held 16.0MB of WAL, and publication pgcio: dropped".

@@ -226,6 +226,10 @@ func (v *view) mappings(out *status.Snapshot, st state.Status, troubles map[int]
 		if c.Parked > 0 {
 			alarms.raise("parked", m.Name, fmt.Sprintf("%s of mapping %s: see `pgcio parked list`", plural(int(c.Parked), "change", "changes"), m.Name))
 		}
+		if m.Bounded {
+			alarms.raise("parked_bounded", m.Name, fmt.Sprintf("%s of mapping %s: of those since, only key and reason are kept, and `pgcio parked retry` reads the rows again",
+				plural(int(m.Parked+m.Orphaned), "entry", "entries"), m.Name))
+		}
 		backfilling = backfilling || m.Backfill.Running
 		out.Mappings = append(out.Mappings, row)
 	}

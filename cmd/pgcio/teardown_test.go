@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pgcio/pgcio/internal/pgtest"
+)
+
+// A publication that an administrator made with our SQL belongs to them: teardown
+// drops the slot, leaves it, and says who can drop it and how.
+func TestTeardownLeavesWhatTheRoleDoesNotOwn(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.New(t)
+	db := cluster.DB()
+	db.Exec(t, `CREATE TABLE users (id bigint PRIMARY KEY, email text, plan text, n int, hidden bool);
+		CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint, total int, placed_at timestamptz);
+		CREATE PUBLICATION pgcio FOR TABLE ONLY users, ONLY orders WITH (publish_via_partition_root = true);
+		COMMENT ON PUBLICATION pgcio IS 'made by pgcio';
+		CREATE ROLE lesser LOGIN REPLICATION PASSWORD 'lesser'; GRANT SELECT ON users, orders TO lesser`)
+	r := newRig(t, db, tradeMappings)
+	r.url = fmt.Sprintf("postgres://lesser:lesser@%s:%d/%s", cluster.Host, cluster.Port, cluster.Database)
+	must := func(args []string, want ...string) {
+		t.Helper()
+		out, err := r.command(args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("pgcio %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		for _, w := range want {
+			if !strings.Contains(string(out), w) {
+				t.Errorf("pgcio %s: %q is not in\n%s", strings.Join(args, " "), w, out)
+			}
+		}
+	}
+	stays := `publication pgcio stays: it belongs to another role, which drops it with: DROP PUBLICATION IF EXISTS "pgcio";`
+	must([]string{"setup"}, "publication pgcio was there already")
+	must([]string{"teardown", "--yes"}, "slot "+db.Name+", which held", "of WAL dropped\n", stays, "the state file "+r.state+" belongs to no slot now")
+	must([]string{"teardown", "--yes"}, "there is no slot "+db.Name+"\n", stays)
+	if n := db.Value(t, "SELECT (SELECT count(*) FROM pg_replication_slots) || ' ' || (SELECT count(*) FROM pg_publication)"); n != "0 1" {
+		t.Errorf("slots and publications that are left: %s", n)
+	}
+}
