@@ -50,6 +50,10 @@ const journalLimit = 16 << 20
 // many times its limit.
 const segmentsPerTable = 2
 
+// overfull is how full the active table gets, of 1, while the frozen one is
+// still on its way.
+const overfull = 1.25
+
 // pieces is in how many commits a table is put into place, when there is
 // time for that beside the others.
 const pieces = 8
@@ -171,10 +175,13 @@ func (j *journal) commit() (due bool, err error) {
 	if j.frozen == nil && j.full() >= 1 {
 		j.freeze()
 	}
-	owed := j.owed()
+	owed, late := j.owed(), j.limit/2
+	if j.full() > overfull {
+		late = 0
+	}
 	j.mu.Unlock()
 	// When nobody has time to place, writes wait for it rather than memory grow.
-	for late := j.limit / 2; err == nil && owed > late; {
+	for err == nil && owed > late {
 		owed, err = j.place(j.limit / pieces)
 	}
 	return owed > 0, err
