@@ -159,7 +159,7 @@ func (s *Store) describe(a *Aside, st *step) {
 	}
 	s.mu.Lock()
 	for i := range st.parts {
-		op.Attributes = s.registry.appendAttributes(op.Attributes, st.parts[i].attrs)
+		op.Attributes = appendAttributes(op.Attributes, s.registry.attrs, st.parts[i].attrs)
 	}
 	s.mu.Unlock()
 	a.Payload = string(op.AppendJSON(nil))

@@ -142,6 +142,8 @@ func (s *Store) progress(mapping int) Backfill {
 func (s *Store) EstimateBackfill(mapping int, total int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.quick.Lock()
+	defer s.quick.Unlock()
 	s.backfillOf(s.registry.inForce[mapping]).total = total
 }
 
@@ -153,9 +155,9 @@ func (tx *Tx) Backfilled(mapping int, rows int, last []string, done bool) error 
 	if !b.running() {
 		return fmt.Errorf("a page of mapping %q came in, whose backfill is not running", m.name)
 	}
-	tx.s.mu.Lock() // the estimate may just be coming in
+	tx.s.quick.Lock() // the estimate may just be coming in
 	next := *b
-	tx.s.mu.Unlock()
+	tx.s.quick.Unlock()
 	next.phase = backfillReading
 	next.rows += uint64(rows)
 	if last != nil {

@@ -27,6 +27,11 @@
 // Beneath it is an engine: an ordered set of keys with one atomic, durable
 // commit. bbolt is the one that runs; the one in memory is for tests and
 // forgets what was not committed. Nothing above the engine knows which it is.
+// A journal stands before it, so that a commit costs what it writes and not
+// the pages it touches.
+//
+// One transaction runs while the one before it is committed. Locks are taken in
+// this order: the tokens of writer and commits, mu, the journal's gate, quick.
 //
 // A thing's record holds the fingerprints of its rows and its waiting steps
 // together, so that a change costs one put; key.go lists every kind of record.

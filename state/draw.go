@@ -9,15 +9,11 @@ import (
 	"github.com/pgcio/pgcio/internal/customerio"
 )
 
-// inFlight tells whether the step of that key with this seq is on its way. mu
-// is held.
+// inFlight tells whether the step of that key with this seq is on its way.
+// quick is held.
 func (s *Store) inFlight(seq uint64, key string) bool {
-	for _, l := range s.lanes {
-		if f, ok := l.flying[seq]; ok {
-			return f.key == key
-		}
-	}
-	return false
+	it, ok := s.flying[seq]
+	return ok && it.key == key
 }
 
 // Item is a step that is on its way: drawn, and not settled yet.
@@ -47,25 +43,25 @@ func (it *Item) Rest(on bool) { it.resting.Store(on) }
 // nothing may leave, next says when something may by the passing of time.
 func (s *Store) Draw(ws, room int, take func(*customerio.Operation) bool) (items []*Item, next time.Time, err error) {
 	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
-	if closed {
-		return nil, time.Time{}, nil
+	defer s.mu.Unlock()
+	if s.closed || s.broken != nil {
+		return nil, time.Time{}, s.broken
 	}
-	// A view comes before mu, as in a transaction: it may wait for the journal,
-	// which waits for the views there are.
+	number := s.registry.wsInForce[ws].number
+	d := drawing{s: s, l: s.lanesOf(number), ws: number, now: now(), take: take}
+	// The view is opened under mu: it shows all that the lanes know of.
 	err = s.engine.view(func(r reader) error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		number := s.registry.wsInForce[ws].number
-		d := drawing{s: s, r: r, l: s.lanesOf(number), ws: number, now: now(), take: take}
+		d.r = r
+		s.quick.Lock()
+		d.attrs, d.held = s.registry.attrs, s.registry.workspaces[number].held
+		s.quick.Unlock()
 		d.draw(room)
-		if items = d.items; len(d.l.delayed) > 0 {
-			next = time.UnixMilli(d.l.delayed[0].due)
-		}
 		return d.err
 	})
-	return items, next, err
+	if len(d.l.delayed) > 0 {
+		next = time.UnixMilli(d.l.delayed[0].due)
+	}
+	return d.items, next, err
 }
 
 type drawing struct {
@@ -74,6 +70,8 @@ type drawing struct {
 	r     reader
 	ws    uint8
 	now   time.Time
+	attrs []string // the registry's
+	held  uint64   // the workspace's
 	take  func(*customerio.Operation) bool
 	items []*Item
 	full  bool
@@ -149,24 +147,61 @@ func (d *drawing) run(n uint8, room int) {
 		if item == nil {
 			continue
 		}
+		if !d.fly(item) {
+			d.l.block(e, untilCommit)
+			continue
+		}
 		if item.Refuse == "" && !d.take(&item.Operation) {
+			d.s.land(item)
 			d.full = true
 			d.l.push(e)
 			return
 		}
-		d.l.flying[e.seq] = item
 		d.items = append(d.items, item)
 		drawn++
 	}
 }
 
+// fly enters that an item is on its way, unless the transaction in hand, or the
+// one being committed, has come first.
+func (d *drawing) fly(it *Item) bool {
+	d.s.quick.Lock()
+	defer d.s.quick.Unlock()
+	if d.s.isTouched(it.key) {
+		return false
+	}
+	d.s.flying[it.seq] = it
+	return true
+}
+
+// land takes back what fly has entered.
+func (s *Store) land(items ...*Item) {
+	s.quick.Lock()
+	defer s.quick.Unlock()
+	for _, it := range items {
+		delete(s.flying, it.seq)
+	}
+}
+
+// isTouched tells whether a transaction that is not durable yet has read the
+// record to change it. quick is held.
+func (s *Store) isTouched(key string) bool {
+	_, touched := s.touched[key]
+	_, leaving := s.leaving[key]
+	return touched || leaving
+}
+
 // judge decides about an entry: it returns an item that may leave, or notes
 // what the entry waits for.
 func (d *drawing) judge(e entry) *Item {
-	if _, flying := d.l.flying[e.seq]; flying {
+	d.s.quick.Lock()
+	_, flying := d.s.flying[e.seq]
+	touched := d.s.isTouched(e.key)
+	d.s.quick.Unlock()
+	if flying {
 		return nil
 	}
-	if _, ok := d.s.touched[e.key]; ok {
+	if touched {
 		d.l.block(e, untilCommit)
 		return nil
 	}
@@ -217,7 +252,7 @@ func (d *drawing) judgeEvent(e entry) *Item {
 	// but not where others may wait for the event: they could wait in a circle.
 	// It then counts as set aside, which blocks nobody.
 	address := customerio.Fold(st.address)
-	awaited := d.s.registry.workspaces[d.ws].held&(1<<address.Type) != 0
+	awaited := d.held&(1<<address.Type) != 0
 	wait := func(t *thing) bool {
 		for i := range t.steps {
 			if before := &t.steps[i]; before.status == waiting && (before.seq < e.seq || before.since < e.seq && !awaited) {
@@ -311,7 +346,7 @@ func (d *drawing) behind(e entry, t *thing, st *step) bool {
 func (d *drawing) heldByAnother(t *thing, st *step) string {
 	for i := range st.parts {
 		for _, a := range st.parts[i].attrs {
-			kind, identifying := customerio.Identifying(d.s.registry.attrs[a.name])
+			kind, identifying := customerio.Identifying(d.attrs[a.name])
 			if !identifying {
 				continue
 			}
@@ -422,7 +457,7 @@ func (d *drawing) item(e entry, st *step) *Item {
 		op.Kind = customerio.Event
 	}
 	for i := range st.parts {
-		op.Attributes = d.s.registry.appendAttributes(op.Attributes, st.parts[i].attrs)
+		op.Attributes = appendAttributes(op.Attributes, d.attrs, st.parts[i].attrs)
 	}
 	changes := make(map[uint16]uint64, len(st.parts))
 	for i := range st.parts {
@@ -442,8 +477,8 @@ func (d *drawing) item(e entry, st *step) *Item {
 
 // publish lets the schedulers see what a transaction has done. mu is held.
 func (s *Store) publish(tx *Tx) {
-	for _, m := range s.registry.mappings {
-		m.published = m.books
+	for i := range tx.published {
+		s.registry.mappings[i].published = tx.published[i]
 	}
 	for _, l := range s.lanes {
 		l.lane[0].more, l.lane[1].more = true, true

@@ -35,7 +35,8 @@ type placed struct {
 }
 
 func (p placed) commit(writes []write) error {
-	due, err := p.journal.commit(writes)
+	p.add(writes)
+	due, err := p.journal.commit()
 	for owed := 1; due && owed > 0 && err == nil; {
 		owed, err = p.place(p.limit / pieces)
 	}

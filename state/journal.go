@@ -1,6 +1,8 @@
 package state
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -26,10 +28,11 @@ type journal struct {
 
 	segment []byte // memory for the next one
 
-	placing sync.Mutex // one piece at a time
-	piece   []write    // memory for the next one
+	placing chan struct{} // holds a token while a piece is placed: one at a time
+	piece   []write       // memory for the next one
 
-	mu             sync.RWMutex // guards the tables: views hold it for reading
+	gate                    // its mu guards what follows
+	pending        *pending // nil: nothing is being committed
 	active, frozen *table
 	last           uint64 // number of the newest segment
 	cut            uint64 // the frozen table's segments end with this one
@@ -46,6 +49,10 @@ const journalLimit = 16 << 20
 // over and over: a table is frozen as well when its segments have reached this
 // many times its limit.
 const segmentsPerTable = 2
+
+// overfull is how full the active table gets, of 1, while the frozen one is
+// still on its way.
+const overfull = 1.25
 
 // pieces is in how many commits a table is put into place, when there is
 // time for that beside the others.
@@ -88,7 +95,8 @@ func (t *table) put(key, value []byte) {
 
 // openJournal reads what the engine has of the journal.
 func openJournal(next engine, limit int) (*journal, error) {
-	j := &journal{next: next, limit: limit, active: &table{}}
+	j := &journal{next: next, limit: limit, active: &table{}, placing: make(chan struct{}, 1)}
+	j.gone.L = &j.mu
 	err := next.segments(func(s segment) error {
 		j.last = s.number
 		j.logged += len(s.data)
@@ -138,31 +146,73 @@ func readSegment(s segment, visit func(key, value []byte)) error {
 	return d.err
 }
 
-// commit makes writes, which name each key once, durable and visible. It tells
-// whether it is time to place.
-func (j *journal) commit(writes []write) (due bool, err error) {
-	c := commit{segment: segment{number: j.last + 1}}
-	j.segment = appendSegment(j.segment[:0], c.segment.number, writes)
-	c.segment.data = j.segment
-	if err := j.next.commit(c); err != nil {
-		return false, err
+// add lets the next transaction see writes, which name each key once. They are
+// to be left alone until commit, which makes them durable, has returned.
+func (j *journal) add(writes []write) {
+	j.segment = appendSegment(j.segment[:0], j.last+1, writes)
+	p := &pending{writes: writes, byKey: make(map[string][]byte, len(writes))}
+	for _, w := range writes {
+		p.byKey[viewString(w.key)] = w.value
 	}
 	j.mu.Lock()
-	for i := range writes {
-		j.active.put(writes[i].key, writes[i].value)
+	defer j.mu.Unlock()
+	j.pending = p
+}
+
+// commit makes durable, and visible to all, what was added. It tells whether it
+// is time to place.
+func (j *journal) commit() (due bool, err error) {
+	if err := j.next.commit(commit{segment: segment{j.last + 1, j.segment}}); err != nil {
+		return false, err
 	}
+	j.shut()
+	for _, w := range j.pending.writes {
+		j.active.put(w.key, w.value)
+	}
+	j.pending = nil
 	j.last++
-	j.logged += len(c.segment.data)
+	j.logged += len(j.segment)
 	if j.frozen == nil && j.full() >= 1 {
 		j.freeze()
 	}
-	owed := j.owed()
+	owed, late := j.owed(), j.limit/2
+	if j.full() > overfull {
+		late = 0
+	}
 	j.mu.Unlock()
 	// When nobody has time to place, writes wait for it rather than memory grow.
-	for late := j.limit / 2; err == nil && owed > late; {
+	for err == nil && owed > late {
 		owed, err = j.place(j.limit / pieces)
 	}
 	return owed > 0, err
+}
+
+// pending are writes that are being committed.
+type pending struct {
+	writes []write
+	byKey  map[string][]byte
+	sorted bool
+}
+
+// from is a cursor at the first of them that is not before key.
+func (p *pending) from(key string) cursor {
+	if !p.sorted {
+		p.sorted = true // few transactions scan
+		p.writes = slices.Clone(p.writes)
+		slices.SortFunc(p.writes, func(a, b write) int { return bytes.Compare(a.key, b.key) })
+	}
+	at, _ := slices.BinarySearchFunc(p.writes, key, func(w write, key string) int { return cmp.Compare(viewString(w.key), key) })
+	return &pendingCursor{p.writes[at:]}
+}
+
+type pendingCursor struct{ rest []write }
+
+func (c *pendingCursor) Key() string  { return viewString(c.rest[0].key) }
+func (c *pendingCursor) Value() *cell { return &cell{c.rest[0].value} }
+
+func (c *pendingCursor) Next() bool {
+	c.rest = c.rest[1:]
+	return len(c.rest) > 0
 }
 
 // full is how full the active table is, from 0 to 1 and more. mu is held.
@@ -193,12 +243,12 @@ func (j *journal) freeze() {
 // place puts the next piece of the frozen table into place, beside commits, and
 // tells how many bytes are still owed.
 func (j *journal) place(bytes int) (owed int, err error) {
-	j.placing.Lock()
-	defer j.placing.Unlock()
-	j.mu.RLock()
+	j.placing <- struct{}{}
+	defer func() { <-j.placing }()
+	j.mu.Lock()
 	frozen, from := j.frozen, j.placed
 	c := commit{drop: j.cut, writes: j.piece[:0]}
-	j.mu.RUnlock()
+	j.mu.Unlock()
 	if frozen == nil {
 		return 0, nil
 	}
@@ -227,15 +277,12 @@ func (j *journal) place(bytes int) (owed int, err error) {
 	}
 	if c.drop != 0 {
 		j.frozen = nil
-		if j.full() >= 1 {
-			j.freeze()
-		}
 	}
 	return j.owed(), nil
 }
 
-// rest puts a piece of whatever is in the journal into place, when there is
-// time. It tells whether there is more.
+// rest puts a piece of whatever is in the journal into place, all of which has
+// been committed. It tells whether there is more.
 func (j *journal) rest() (more bool, err error) {
 	j.mu.Lock()
 	if j.frozen == nil && j.active.bytes > 0 {
@@ -245,8 +292,8 @@ func (j *journal) rest() (more bool, err error) {
 	if _, err := j.place(j.limit / pieces); err != nil {
 		return false, err
 	}
-	j.mu.RLock()
-	defer j.mu.RUnlock()
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	return j.frozen != nil || j.active.bytes > 0, nil
 }
 
@@ -254,24 +301,63 @@ func (j *journal) size() (total, free int64) { return j.next.size() }
 
 func (j *journal) close() error { return j.next.close() }
 
-// view is a picture of the engine with the tables laid over it. What was
-// committed to the one is in the others before mu is let go, so that a view
-// sees whole commits.
-func (j *journal) view(fn func(reader) error) error {
-	j.mu.RLock()
-	defer j.mu.RUnlock()
+// view is a picture of what is durable: the engine with the tables laid over
+// it. What has left the tables by then is in the engine.
+func (j *journal) view(fn func(reader) error) error { return j.look(false, fn) }
+
+// look is view, and with ahead of what is being committed, too.
+func (j *journal) look(ahead bool, fn func(reader) error) error {
+	j.mu.Lock()
+	v := journalReader{tables: [2]*table{j.active, j.frozen}}
+	if ahead {
+		v.pending = j.pending
+	}
+	j.views++
+	j.mu.Unlock()
+	defer j.leave()
 	return j.next.view(func(r reader) error {
-		v := journalReader{below: r, tables: [2]*table{j.active, j.frozen}}
+		v.below = r
 		return fn(&v)
 	})
 }
 
+// gate keeps changes of the active table and views of it apart. Unlike a
+// sync.RWMutex it lets a view begin while a change waits for others to end:
+// whoever has a view open may wait for somebody who opens one.
+type gate struct {
+	mu    sync.Mutex
+	gone  sync.Cond
+	views int
+}
+
+// shut waits until there is no view, and keeps them out until mu is let go.
+func (g *gate) shut() {
+	g.mu.Lock()
+	for g.views > 0 {
+		g.gone.Wait()
+	}
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.views--; g.views == 0 {
+		g.gone.Broadcast()
+	}
+}
+
 type journalReader struct {
-	below  reader
-	tables [2]*table // newest first; the second may be nil
+	below   reader
+	tables  [2]*table // newest first; the second may be nil
+	pending *pending  // newer than these; may be nil
 }
 
 func (r *journalReader) get(key []byte) []byte {
+	if r.pending != nil {
+		if v, ok := r.pending.byKey[viewString(key)]; ok {
+			return v
+		}
+	}
 	for _, t := range r.tables {
 		if t == nil {
 			continue
@@ -308,9 +394,16 @@ func (r *journalReader) scan(from, to []byte, visit func(key, value []byte) bool
 	}
 }
 
+// cursor walks over writes in key order.
+type cursor interface {
+	Key() string
+	Value() *cell
+	Next() bool // whether there is another
+}
+
 // overlay walks over the tables as one, in key order. Deletions are part of it.
 type overlay struct {
-	at    []btree.MapIter[string, *cell] // newest table first; those at their end are taken out
+	at    []cursor // newest first; those at their end are taken out
 	to    string
 	key   string
 	value []byte
@@ -318,12 +411,17 @@ type overlay struct {
 
 func (r *journalReader) overlay(from, to []byte) *overlay {
 	o := &overlay{to: string(to)}
+	if r.pending != nil && len(r.pending.writes) > 0 {
+		if c := r.pending.from(string(from)).(*pendingCursor); len(c.rest) > 0 {
+			o.at = append(o.at, c)
+		}
+	}
 	for _, t := range r.tables {
 		if t == nil {
 			continue
 		}
 		if at := t.keys.Iter(); at.Seek(string(from)) {
-			o.at = append(o.at, at)
+			o.at = append(o.at, &at)
 		}
 	}
 	o.next()
@@ -335,9 +433,9 @@ func (o *overlay) more() bool { return o.key != "" }
 // next goes to the next key; no key is empty.
 func (o *overlay) next() {
 	o.key = ""
-	for i := range o.at {
-		if key := o.at[i].Key(); o.key == "" || key < o.key {
-			o.key, o.value = key, o.at[i].Value().value
+	for _, at := range o.at {
+		if key := at.Key(); o.key == "" || key < o.key {
+			o.key, o.value = key, at.Value().value
 		}
 	}
 	if o.to != "" && o.key >= o.to {
@@ -346,10 +444,5 @@ func (o *overlay) next() {
 	if o.key == "" {
 		return
 	}
-	for i := 0; i < len(o.at); i++ {
-		if o.at[i].Key() == o.key && !o.at[i].Next() {
-			o.at = slices.Delete(o.at, i, i+1)
-			i--
-		}
-	}
+	o.at = slices.DeleteFunc(o.at, func(at cursor) bool { return at.Key() == o.key && !at.Next() })
 }

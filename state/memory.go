@@ -1,6 +1,7 @@
 package state
 
 import (
+	"maps"
 	"slices"
 	"sort"
 	"sync"
@@ -9,7 +10,7 @@ import (
 // Memory is an engine for tests. It outlives the stores opened on it, as a
 // file does, and holds what was committed and nothing else.
 type Memory struct {
-	mu     sync.RWMutex
+	mu     sync.Mutex
 	keys   []string // ascending
 	values map[string][]byte
 	kept   []segment // in order
@@ -26,10 +27,13 @@ type Memory struct {
 // NewMemory returns an empty engine.
 func NewMemory() *Memory { return &Memory{values: map[string][]byte{}} }
 
+// view hands out a picture that commits leave alone: whoever looks at it may
+// wait for somebody who commits.
 func (m *Memory) view(fn func(reader) error) error {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return fn(memoryReader{m})
+	m.mu.Lock()
+	r := memoryReader{m.keys, m.values}
+	m.mu.Unlock()
+	return fn(r)
 }
 
 func (m *Memory) commit(c commit) error {
@@ -80,6 +84,7 @@ func (m *Memory) apply(c commit) {
 	if c.segment.data != nil {
 		m.kept = append(m.kept, segment{c.segment.number, slices.Clone(c.segment.data)})
 	}
+	m.keys, m.values = slices.Clone(m.keys), maps.Clone(m.values)
 	for _, w := range c.writes {
 		k := string(w.key)
 		at, found := slices.BinarySearch(m.keys, k)
@@ -97,8 +102,8 @@ func (m *Memory) apply(c commit) {
 }
 
 func (m *Memory) segments(visit func(segment) error) error {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, s := range m.kept {
 		if err := visit(s); err != nil {
 			return err
@@ -108,8 +113,8 @@ func (m *Memory) segments(visit func(segment) error) error {
 }
 
 func (m *Memory) size() (total, free int64) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for k, v := range m.values {
 		total += int64(len(k) + len(v))
 	}
@@ -118,14 +123,17 @@ func (m *Memory) size() (total, free int64) {
 
 func (m *Memory) close() error { return nil }
 
-type memoryReader struct{ m *Memory }
+type memoryReader struct {
+	keys   []string
+	values map[string][]byte
+}
 
-func (r memoryReader) get(key []byte) []byte { return r.m.values[string(key)] }
+func (r memoryReader) get(key []byte) []byte { return r.values[string(key)] }
 
 func (r memoryReader) scan(from, to []byte, visit func(key, value []byte) bool) {
-	for i := sort.SearchStrings(r.m.keys, string(from)); i < len(r.m.keys); i++ {
-		k := r.m.keys[i]
-		if len(to) > 0 && k >= string(to) || !visit([]byte(k), r.m.values[k]) {
+	for i := sort.SearchStrings(r.keys, string(from)); i < len(r.keys); i++ {
+		k := r.keys[i]
+		if len(to) > 0 && k >= string(to) || !visit([]byte(k), r.values[k]) {
 			return
 		}
 	}

@@ -158,9 +158,9 @@ func (tx *Tx) fits(s *step, w *weighed) bool {
 	}
 	op := customerio.Operation{Action: customerio.Identify, Person: s.address}
 	for i := range s.parts {
-		op.Attributes = tx.s.registry.appendAttributes(op.Attributes, s.parts[i].attrs)
+		op.Attributes = appendAttributes(op.Attributes, tx.s.registry.attrs, s.parts[i].attrs)
 	}
-	op.Attributes = tx.s.registry.appendAttributes(op.Attributes, w.attrs)
+	op.Attributes = appendAttributes(op.Attributes, tx.s.registry.attrs, w.attrs)
 	last := make(map[string]int, len(op.Attributes))
 	for i := range op.Attributes {
 		last[op.Attributes[i].Name] = i
@@ -175,9 +175,9 @@ func (tx *Tx) fits(s *step, w *weighed) bool {
 	return op.Size() <= customerio.MaxItem && len(op.Attributes) <= customerio.MaxAttributes
 }
 
-func (g *registry) appendAttributes(dst []customerio.Attribute, attrs []attr) []customerio.Attribute {
+func appendAttributes(dst []customerio.Attribute, names []string, attrs []attr) []customerio.Attribute {
 	for _, a := range attrs {
-		dst = append(dst, customerio.Attribute{Name: g.attrs[a.name], Value: a.value})
+		dst = append(dst, customerio.Attribute{Name: names[a.name], Value: a.value})
 	}
 	return dst
 }

@@ -70,8 +70,8 @@ func TestOpenTransactionHoldsBackNothing(t *testing.T) {
 	})
 }
 
-// TestAbandonedTransactionCanBeStoredAgain: a commit that fails has done
-// nothing, and what waited for it goes on without another one.
+// TestAbandonedTransactionCanBeStoredAgain: a commit that fails leaves a store
+// that says so, and nothing of it is there when it is opened again.
 func TestAbandonedTransactionCanBeStoredAgain(t *testing.T) {
 	bubble(t, func(h *house) {
 		h.transaction(person(1, "plan", "a"))
@@ -96,6 +96,16 @@ func TestAbandonedTransactionCanBeStoredAgain(t *testing.T) {
 			t.Errorf("left while it was being changed: %v", items)
 		}
 		h.opts.Memory.Commit = nil
+		if _, _, err := h.store.Draw(0, 1, nil); err == nil || !strings.Contains(err.Error(), "disk full") {
+			t.Errorf("drawing after that says %v", err)
+		}
+		if err := h.store.Update(h.t.Context(), func(*state.Tx) error { return nil }); err == nil || !strings.Contains(err.Error(), "disk full") {
+			t.Errorf("another transaction says %v", err)
+		}
+		if err := h.store.Run(h.t.Context()); err == nil || !strings.Contains(err.Error(), "disk full") {
+			t.Errorf("running says %v", err)
+		}
+		h.open()
 		h.balanced()
 		h.send(h.must("identify id:1"))
 		if v := h.value("id:1", "plan"); v != `"a"` {

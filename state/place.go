@@ -46,9 +46,9 @@ func (tx *Tx) attach(m *mapping, key, thingName string) (*thing, *row) {
 func (tx *Tx) uses(ws uint8, set *uint64, t customerio.IdentifierType) {
 	if *set&(1<<t) == 0 {
 		// Too much is harmless, should the transaction fail.
-		tx.s.mu.Lock() // Draw reads it
+		tx.s.quick.Lock() // Draw reads it
 		*set |= 1 << t
-		tx.s.mu.Unlock()
+		tx.s.quick.Unlock()
 		tx.put(tx.s.registry.appendWorkspaces())
 	}
 }

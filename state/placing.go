@@ -21,7 +21,12 @@ func (s *Store) placeSoon() {
 // that go on meanwhile, until ctx ends.
 func (s *Store) runPlacing(ctx context.Context) error {
 	for {
-		woken := s.Woken()
+		s.mu.Lock()
+		woken, broken := s.woken, s.broken
+		s.mu.Unlock()
+		if broken != nil {
+			return broken
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -50,10 +55,16 @@ func (s *Store) rest(ctx context.Context, woken <-chan struct{}) error {
 			return ctx.Err()
 		case <-woken:
 			return nil
-		default:
+		case s.commits <- struct{}{}:
 		}
 		var err error
-		if more, err = s.engine.rest(); err != nil {
+		if s.closed {
+			more = false
+		} else {
+			more, err = s.engine.rest()
+		}
+		<-s.commits
+		if err != nil {
 			return err
 		}
 	}

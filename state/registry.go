@@ -62,9 +62,9 @@ func (tx *Tx) attr(name string) uint32 {
 	}
 	n := uint32(len(g.attrs))
 	name = strings.Clone(name)
-	tx.s.mu.Lock() // Draw reads the names
+	tx.s.quick.Lock() // Draw reads the names
 	g.attrs = append(g.attrs, name)
-	tx.s.mu.Unlock()
+	tx.s.quick.Unlock()
 	g.attrNumber[name] = n
 	return n
 }

@@ -27,7 +27,6 @@ type lanes struct {
 	blocked map[string][]entry // by what they wait for
 	stuck   int                // how many those are
 	delayed delayed
-	flying  map[uint64]*Item // steps drawn and not settled, by seq
 }
 
 // lane is one queue, in order of seq.
@@ -45,7 +44,7 @@ const (
 )
 
 func newLanes() *lanes {
-	l := &lanes{blocked: map[string][]entry{}, flying: map[uint64]*Item{}}
+	l := &lanes{blocked: map[string][]entry{}}
 	l.lane[0].more, l.lane[1].more = true, true
 	return l
 }

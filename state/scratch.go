@@ -92,13 +92,18 @@ func (s *slab[T]) reset() {
 	s.chunk, s.used = 0, 0
 }
 
-// byteSlab is a slab of bytes, in chunks large enough for most records.
+// byteSlab is a slab of bytes, in chunks that are as large as all before them,
+// from firstChunk to byteChunk bytes.
 type byteSlab struct {
 	chunks [][]byte
 	chunk  int
+	size   int // of all chunks
 }
 
-const byteChunk = 256 << 10
+const (
+	firstChunk = 4 << 10
+	byteChunk  = 256 << 10
+)
 
 // room returns an empty slice with room for n bytes; what is appended to it is
 // kept by calling keep with the result.
@@ -111,7 +116,9 @@ func (s *byteSlab) room(n int) []byte {
 			return c[len(c):]
 		}
 	}
-	s.chunks = append(s.chunks, make([]byte, 0, byteChunk))
+	size := min(max(s.size, firstChunk, n), byteChunk)
+	s.size += size
+	s.chunks = append(s.chunks, make([]byte, 0, size))
 	return s.chunks[s.chunk]
 }
 

@@ -31,7 +31,7 @@ func (s *Store) Settle(ctx context.Context, settled []Settled) error {
 		}
 		tx.then(func() {
 			for _, one := range settled {
-				delete(s.lanesOf(one.Item.ws).flying, one.Item.seq)
+				s.land(one.Item)
 			}
 			for _, one := range again {
 				it := one.Item
@@ -47,10 +47,9 @@ func (s *Store) Settle(ctx context.Context, settled []Settled) error {
 func (s *Store) Abandon(items []*Item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.land(items...)
 	for _, it := range items {
-		l := s.lanesOf(it.ws)
-		delete(l.flying, it.seq)
-		l.push(entry{ws: it.ws, lane: it.lane, seq: it.seq, key: it.key})
+		s.lanesOf(it.ws).push(entry{ws: it.ws, lane: it.lane, seq: it.seq, key: it.key})
 	}
 	s.wake()
 }

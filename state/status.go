@@ -77,19 +77,19 @@ func (s *Store) Status() (Status, error) {
 	}
 	for _, w := range s.registry.wsInForce {
 		ws := WorkspaceStatus{Name: w.name, Entries: s.tally.outboxes[w.number].entries, Region: w.region, Environment: w.environment}
-		if l := s.lanes[w.number]; l != nil {
-			for _, f := range l.flying {
-				if f.resting.Load() {
-					continue
-				}
-				ws.InFlight++
-				for number, changes := range f.changes {
-					if i, ok := byNumber[number]; ok {
-						st.Mappings[i].InFlight += changes
-					}
+		s.quick.Lock()
+		for _, f := range s.flying {
+			if f.ws != w.number || f.resting.Load() {
+				continue
+			}
+			ws.InFlight++
+			for number, changes := range f.changes {
+				if i, ok := byNumber[number]; ok {
+					st.Mappings[i].InFlight += changes
 				}
 			}
 		}
+		s.quick.Unlock()
 		st.Workspaces = append(st.Workspaces, ws)
 	}
 	return st, nil

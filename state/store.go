@@ -38,26 +38,44 @@ type Store struct {
 	opts   Options
 	engine *journal
 
-	// writer holds one token from the start of a transaction until its commit is
-	// published: one transaction at a time. Who waits for it behind a slow disk
-	// still sees its context end.
+	// writer holds a token while a transaction runs, commits one while a commit
+	// goes on: one of each at a time. Who waits behind a slow disk still sees its
+	// context end.
 	writer  chan struct{}
+	commits chan struct{}
+	head    head          // what the newest transaction has left, durable or not; writer guards it
 	placing chan struct{} // holds a token when the journal is to be placed
-	scratch *scratch      // of the transaction in hand
+	scratch *scratch      // memory of the transaction in hand; writer guards it
+	spare   *scratch      // of the one that is being committed; commits guards it
+	// quick guards what a transaction and Draw both change as they go. A view is
+	// never opened under it, as it is under mu: a transaction, which has a view
+	// open that others may have to wait for, takes this one alone.
+	quick   sync.Mutex
+	touched map[string]struct{} // records that the transaction in hand has read to change
+	leaving map[string]struct{} // those of the one that is being committed
+	flying  map[uint64]*Item    // steps drawn and not settled, by seq
+
 	// mu guards everything below, which a commit publishes as a whole.
 	mu       sync.Mutex
 	registry registry
 	position position
 	source   Source
-	seq      uint64              // the last given out
-	opened   uint64              // seq when the store was opened
-	openedAt int64               // when that was, Unix seconds
-	touched  map[string]struct{} // records that the transaction in hand has read to change
-	lanes    map[uint8]*lanes    // by workspace number
+	seq      uint64           // the last given out
+	opened   uint64           // seq when the store was opened
+	openedAt int64            // when that was, Unix seconds
+	lanes    map[uint8]*lanes // by workspace number
 	backfill map[uint16]*backfill
 	tally    tally
 	closed   bool
+	broken   error         // why a commit failed
 	woken    chan struct{} // closed and replaced when something may be done
+}
+
+// head is what the next transaction goes on from.
+type head struct {
+	position position
+	seq      uint64
+	tally    tally
 }
 
 // position is how far the WAL is stored.
@@ -86,12 +104,16 @@ func Open(_ context.Context, opts Options) (*Store, error) {
 	s := &Store{
 		opts:     opts,
 		writer:   make(chan struct{}, 1),
+		commits:  make(chan struct{}, 1),
 		placing:  make(chan struct{}, 1),
 		touched:  map[string]struct{}{},
+		leaving:  map[string]struct{}{},
+		flying:   map[uint64]*Item{},
 		lanes:    map[uint8]*lanes{},
 		backfill: map[uint16]*backfill{},
 		woken:    make(chan struct{}),
 		scratch:  newScratch(),
+		spare:    newScratch(),
 	}
 	var e engine = opts.Memory
 	if opts.Memory == nil {
@@ -131,6 +153,7 @@ func (s *Store) load() error {
 	if err != nil || s.opts.ReadOnly {
 		return err
 	}
+	s.head = head{s.position, s.seq, s.tally}
 	// The registry's numbers are stored before anything uses them.
 	return s.Update(context.Background(), func(tx *Tx) error {
 		tx.put(formatRecord())
@@ -191,6 +214,8 @@ func appendPosition(p position, seq uint64) (key, value []byte) {
 func (s *Store) Close() error {
 	s.writer <- struct{}{}
 	defer func() { <-s.writer }()
+	s.commits <- struct{}{}
+	defer func() { <-s.commits }()
 	if s.closed {
 		return nil
 	}
@@ -199,7 +224,7 @@ func (s *Store) Close() error {
 	s.wake()
 	s.mu.Unlock()
 	var err error
-	for more := !s.opts.ReadOnly; more && err == nil; {
+	for more := !s.opts.ReadOnly && s.broken == nil; more && err == nil; {
 		more, err = s.engine.rest()
 	}
 	return errors.Join(err, s.engine.close())

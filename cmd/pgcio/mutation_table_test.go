@@ -10,27 +10,41 @@ var mutations = []mutation{
 		`if m.NoSync != nil && m.NoSync() {`,
 		`if len(writes)%4 == 1 {`},
 	{"1", "the WAL is acknowledged before the state has it", "cmd/pgcio/pump.go",
-		"	p.mapper.Reset()\n	err := p.store.Update(ctx, func(tx *state.Tx) error {\n		open := markOf(batch.Open)",
-		"	p.mapper.Reset()\n	if batch.Through != 0 {\n		p.source.Stored(batch.Through)\n	}\n	err := p.store.Update(ctx, func(tx *state.Tx) error {\n		open := markOf(batch.Open)"},
+		"	p.commits.Add(1)\n	err := p.store.Start(ctx, func(tx *state.Tx) error {\n		open := markOf(batch.Open)",
+		"	p.commits.Add(1)\n	if batch.Through != 0 {\n		p.source.Stored(batch.Through)\n	}\n	err := p.store.Start(ctx, func(tx *state.Tx) error {\n		open := markOf(batch.Open)"},
 
 	{"2", "the position is committed after the outbox", "state/tx.go",
-		`			err = s.engine.commit(writes)`,
-		`			at := slices.IndexFunc(writes, func(w write) bool { return string(w.key) == string(metaKey("position")) })
-			if at < 0 || len(writes) == 1 {
-				err = s.engine.commit(writes)
-			} else if err = s.engine.commit(slices.Delete(slices.Clone(writes), at, at+1)); err == nil {
+		`		if due, err = s.engine.commit(); due {`,
+		`		if all := s.engine.pending.writes; len(all) > 1 {
+			at := slices.IndexFunc(all, func(w write) bool { return string(w.key) == string(metaKey("position")) })
+			if at >= 0 {
+				s.engine.segment = appendSegment(nil, s.engine.last+1, slices.Delete(slices.Clone(all), at, at+1))
+				err = s.engine.next.commit(commit{segment: segment{s.engine.last + 1, s.engine.segment}})
 				s.fail("between")
-				err = s.engine.commit(writes[at : at+1])
-			}`},
+				s.engine.last++
+				s.engine.segment = appendSegment(nil, s.engine.last+1, all[at:at+1])
+			}
+		}
+		if due, err = s.engine.commit(); due {`},
 	{"2", "the position is committed before the outbox", "state/tx.go",
-		`			err = s.engine.commit(writes)`,
-		`			at := slices.IndexFunc(writes, func(w write) bool { return string(w.key) == string(metaKey("position")) })
-			if at < 0 || len(writes) == 1 {
-				err = s.engine.commit(writes)
-			} else if err = s.engine.commit(writes[at : at+1]); err == nil {
+		`		if due, err = s.engine.commit(); due {`,
+		`		if all := s.engine.pending.writes; len(all) > 1 {
+			at := slices.IndexFunc(all, func(w write) bool { return string(w.key) == string(metaKey("position")) })
+			if at >= 0 {
+				s.engine.segment = appendSegment(nil, s.engine.last+1, all[at:at+1])
+				err = s.engine.next.commit(commit{segment: segment{s.engine.last + 1, s.engine.segment}})
 				s.fail("between")
-				err = s.engine.commit(slices.Delete(slices.Clone(writes), at, at+1))
-			}`},
+				s.engine.last++
+				s.engine.segment = appendSegment(nil, s.engine.last+1, slices.Delete(slices.Clone(all), at, at+1))
+			}
+		}
+		if due, err = s.engine.commit(); due {`},
+	{"2", "the journal drops segments before their writes are in place", "state/journal.go",
+		`			c.drop = 0 // there is more`,
+		`			// there is more`},
+	{"2", "a transaction does not see what is being committed before it", "state/journal.go",
+		`		v.pending = j.pending`,
+		`		v.pending = nil`},
 	{"2", "places in the queue are given out again after a crash", "state/store.go",
 		`	v = binary.AppendUvarint(v, seq)`,
 		`	v = binary.AppendUvarint(v, 0*seq)`},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/pgcio/pgcio/cdc"
@@ -29,12 +30,15 @@ type pump struct {
 	fit    *fitness // nil: nobody asks
 	beat   func()   // called after every batch, and before every wait
 
+	commits sync.WaitGroup // those that go on
+
 	asks []customerio.Ask
 	refs []state.Ref
 	rows []byte // of refs
 }
 
 func (p *pump) run(ctx context.Context) error {
+	defer p.commits.Wait()
 	for {
 		p.beat()
 		if err := p.roomy(ctx); err != nil {
@@ -73,13 +77,15 @@ func (p *pump) roomy(ctx context.Context) error {
 	}
 }
 
-// take stores what a batch of the stream asks, and then lets Postgres know.
+// take stores what a batch of the stream asks, and lets Postgres know once that
+// is durable. The next batch need not wait for it.
 func (p *pump) take(ctx context.Context, batch *cdc.Batch) error {
 	p.mapper.Reset()
 	if p.fit != nil {
 		p.fit.batch(batch)
 	}
-	err := p.store.Update(ctx, func(tx *state.Tx) error {
+	p.commits.Add(1)
+	err := p.store.Start(ctx, func(tx *state.Tx) error {
 		open := markOf(batch.Open)
 		tx.Fetch(p.touched(batch))
 		tx.Begin(open.Commit)
@@ -97,12 +103,17 @@ func (p *pump) take(ctx context.Context, batch *cdc.Batch) error {
 		}
 		tx.Through(batch.Through, open)
 		return nil
+	}, func(err error) {
+		defer p.commits.Done()
+		if err == nil {
+			stored, _ := p.store.Stored()
+			p.source.Stored(stored)
+		}
 	})
 	if err != nil {
+		p.commits.Done()
 		return fmt.Errorf("store what was read from the WAL: %w", err)
 	}
-	stored, _ := p.store.Stored()
-	p.source.Stored(stored)
 	return nil
 }
 
