@@ -137,8 +137,9 @@ func readColumns(ctx context.Context, s *session, _ Config, tables map[uint32]*T
 	}
 	for i := range r {
 		t, name := tables[oid(r.text(i, 0))], r.text(i, 1)
-		carried := !r.bool(i, 4)
-		if t.published != nil {
+		// Before 18 no generated column is sent, though 15 names them as published.
+		carried := !r.bool(i, 4) || s.version >= 180000 && t.published != nil
+		if carried && t.published != nil {
 			carried = slices.Contains(t.published, name)
 		}
 		if !carried {
