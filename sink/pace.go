@@ -24,7 +24,7 @@ type pace struct {
 const (
 	// shortOf keeps a burst and the jitter of the network inside a window of one
 	// second that Customer.io may place anywhere.
-	shortOf = 0.985
+	shortOf = 0.99
 	// floor is the slowest that failures make a workspace, in requests a second.
 	floor = 0.5
 	// recovery is the part of the configured rate that each second without a
@@ -35,14 +35,21 @@ const (
 	lastRetry  = 60 * time.Second
 )
 
+// part is how many parts of a request the bucket counts in: whole ones are too
+// coarse to say how much may be saved up.
+const part = 10
+
+// saved is the most that a bucket saves up, in parts of a request. A timer that
+// fires some milliseconds late must not lose its token; but what has been saved
+// goes out as a burst, which must find room in any window of one second, and the
+// less it is, the more room the jitter of the network finds there.
+func saved(requests float64) int {
+	room := math.Floor(requests) + 1 - requests*shortOf
+	return min(max(int(room*part)-1, part), 16)
+}
+
 func newPace(requests, items float64) *pace {
-	// A timer that fires late must not lose its token, where the second of a
-	// burst still finds room in any window of one second.
-	burst := 1
-	if requests*shortOf+2 < math.Floor(requests)+1 {
-		burst = 2
-	}
-	p := &pace{limit: requests, current: requests, requests: rate.NewLimiter(rate.Limit(requests*shortOf), burst)}
+	p := &pace{limit: requests, current: requests, requests: rate.NewLimiter(rate.Limit(requests*shortOf*part), saved(requests))}
 	if items > 0 {
 		p.items = rate.NewLimiter(rate.Limit(items), int(math.Ceil(items)))
 	}
@@ -54,16 +61,16 @@ func (p *pace) wait(now time.Time) time.Duration {
 	if d := p.silent.Sub(now); d > 0 {
 		return d
 	}
-	d := lacking(p.requests, now)
+	d := lacking(p.requests, now, part)
 	if p.items != nil {
-		d = max(d, lacking(p.items, now))
+		d = max(d, lacking(p.items, now, 1))
 	}
 	return d
 }
 
-// lacking is how long the bucket takes to hold one token.
-func lacking(l *rate.Limiter, now time.Time) time.Duration {
-	lack := 1 - l.TokensAt(now)
+// lacking is how long the bucket takes to hold so many tokens.
+func lacking(l *rate.Limiter, now time.Time, tokens float64) time.Duration {
+	lack := tokens - l.TokensAt(now)
 	if lack <= 0 {
 		return 0
 	}
@@ -80,7 +87,7 @@ func (p *pace) room(now time.Time, most int) int {
 
 // took accounts for a request of n operations that leaves now.
 func (p *pace) took(now time.Time, n int) {
-	p.requests.AllowN(now, 1)
+	p.requests.AllowN(now, part)
 	if p.items != nil {
 		p.items.ReserveN(now, min(n, p.items.Burst()))
 	}
@@ -120,5 +127,5 @@ func (p *pace) succeeded(now time.Time) {
 
 func (p *pace) set(now time.Time, to float64) {
 	p.current = min(max(to, min(floor, p.limit)), p.limit)
-	p.requests.SetLimitAt(now, rate.Limit(p.current*shortOf))
+	p.requests.SetLimitAt(now, rate.Limit(p.current*shortOf*part))
 }

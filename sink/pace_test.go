@@ -76,7 +76,7 @@ func TestPaceSlowsDownAndRecovers(t *testing.T) {
 			t.Fatalf("still %.1f requests a second after 30 s", p.current)
 		}
 	}
-	if p.current != p.limit || math.Abs(float64(p.requests.Limit())-100*shortOf) > 1e-9 {
+	if p.current != p.limit || math.Abs(float64(p.requests.Limit())-100*shortOf*part) > 1e-9 {
 		t.Errorf("recovered to %.1f, the bucket to %.1f", p.current, p.requests.Limit())
 	}
 	// A rate below the floor stays what it is.

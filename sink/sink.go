@@ -289,7 +289,7 @@ func (s *Sink) step(ctx context.Context) (wait time.Duration, woken <-chan struc
 		if u == nil {
 			return s.idle(now, next), woken, nil
 		}
-		s.launch(ctx, now, u)
+		s.launch(ctx, time.Now(), u) // drawing may have taken a while
 	}
 	return 0, nil, nil
 }

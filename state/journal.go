@@ -33,6 +33,7 @@ type journal struct {
 
 	gate                    // its mu guards what follows
 	pending        *pending // nil: nothing is being committed
+	recent         *pending // durable, and not yet all of it in the active table
 	active, frozen *table
 	last           uint64 // number of the newest segment
 	cut            uint64 // the frozen table's segments end with this one
@@ -165,11 +166,23 @@ func (j *journal) commit() (due bool, err error) {
 	if err := j.next.commit(commit{segment: segment{j.last + 1, j.segment}}); err != nil {
 		return false, err
 	}
-	j.shut()
-	for _, w := range j.pending.writes {
-		j.active.put(w.key, w.value)
+	j.mu.Lock()
+	done := j.pending
+	j.pending, j.recent = nil, done
+	j.mu.Unlock()
+	// All can see it by now; piece by piece, so that nobody has to wait for long,
+	// the active table takes it over.
+	for rest := done.writes; len(rest) > 0; {
+		n := min(len(rest), takeOver)
+		j.shut()
+		for _, w := range rest[:n] {
+			j.active.put(w.key, w.value)
+		}
+		j.mu.Unlock()
+		rest = rest[n:]
 	}
-	j.pending = nil
+	j.shut()
+	j.recent = nil
 	j.last++
 	j.logged += len(j.segment)
 	if j.frozen == nil && j.full() >= 1 {
@@ -187,22 +200,27 @@ func (j *journal) commit() (due bool, err error) {
 	return owed > 0, err
 }
 
-// pending are writes that are being committed.
+// takeOver is how many writes the active table takes at once: some tenths of a
+// millisecond.
+const takeOver = 256
+
+// pending are writes that are being committed, or have just been.
 type pending struct {
 	writes []write
 	byKey  map[string][]byte
-	sorted bool
+
+	sort  sync.Once // few look at them in order
+	order []write
 }
 
 // from is a cursor at the first of them that is not before key.
 func (p *pending) from(key string) cursor {
-	if !p.sorted {
-		p.sorted = true // few transactions scan
-		p.writes = slices.Clone(p.writes)
-		slices.SortFunc(p.writes, func(a, b write) int { return bytes.Compare(a.key, b.key) })
-	}
-	at, _ := slices.BinarySearchFunc(p.writes, key, func(w write, key string) int { return cmp.Compare(viewString(w.key), key) })
-	return &pendingCursor{p.writes[at:]}
+	p.sort.Do(func() {
+		p.order = slices.Clone(p.writes)
+		slices.SortFunc(p.order, func(a, b write) int { return bytes.Compare(a.key, b.key) })
+	})
+	at, _ := slices.BinarySearchFunc(p.order, key, func(w write, key string) int { return cmp.Compare(viewString(w.key), key) })
+	return &pendingCursor{p.order[at:]}
 }
 
 type pendingCursor struct{ rest []write }
@@ -308,9 +326,9 @@ func (j *journal) view(fn func(reader) error) error { return j.look(false, fn) }
 // look is view, and with ahead of what is being committed, too.
 func (j *journal) look(ahead bool, fn func(reader) error) error {
 	j.mu.Lock()
-	v := journalReader{tables: [2]*table{j.active, j.frozen}}
-	if ahead {
-		v.pending = j.pending
+	v := journalReader{tables: [2]*table{j.active, j.frozen}, pending: j.recent}
+	if ahead && j.pending != nil {
+		v.pending = j.pending // by then what was recent is in the table
 	}
 	j.views++
 	j.mu.Unlock()
