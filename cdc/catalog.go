@@ -98,7 +98,8 @@ func readPublished(ctx context.Context, s *session, cfg Config, tables map[uint3
 		more = `p.rowfilter, (SELECT json_agg(a) FROM unnest(p.attnames) a), EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication b ON b.oid = r.prpubid
 			WHERE b.pubname = p.pubname AND r.prrelid = c.oid AND r.prattrs IS NOT NULL)`
 	}
-	r, err := s.query(ctx, `SELECT c.oid, `+more+` FROM pg_publication_tables p
+	r, err := s.query(ctx, `SELECT c.oid, `+more+`, coalesce((SELECT r.oid FROM pg_publication_rel r JOIN pg_publication b ON b.oid = r.prpubid
+			WHERE b.pubname = p.pubname AND r.prrelid = c.oid), 0) FROM pg_publication_tables p
 		JOIN pg_namespace n ON n.nspname = p.schemaname JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
 		WHERE p.pubname = `+quoteLiteral(cfg.Publication)+` AND c.oid IN (`+oids+`)`)
 	if err != nil {
@@ -106,7 +107,7 @@ func readPublished(ctx context.Context, s *session, cfg Config, tables map[uint3
 	}
 	for i := range r {
 		t := tables[oid(r.text(i, 0))]
-		t.Published, t.RowFilter = true, r.text(i, 1)
+		t.Published, t.RowFilter, t.Member = true, r.text(i, 1), oid(r.text(i, 4))
 		columns, err := jsonStrings(r[i][2])
 		if err != nil {
 			return fmt.Errorf("reading the columns that are published of %s: %w", t, err)

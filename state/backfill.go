@@ -86,6 +86,20 @@ func (tx *Tx) startBackfills() error {
 	return nil
 }
 
+// backfillAgain begins a mapping's backfill anew, if it backfills; if not, it is
+// as though it never had.
+func (tx *Tx) backfillAgain(m *mapping) {
+	b := tx.s.backfillOf(m)
+	next := backfill{total: -1, truncated: b.truncated}
+	if m.def.Backfill {
+		next.phase, next.first = backfillPending, true
+		// What is still to be swept of the one before is swept with this one's.
+		tx.neverSweep(sweepOut, number16(kindRow, m.number))
+	}
+	tx.storeBackfill(m, &next)
+	tx.then(func() { *b = next })
+}
+
 // peopleComing tells whether a first backfill of a mapping that makes people
 // of this workspace is under way.
 func (s *Store) peopleComing(ws uint8) bool {

@@ -188,16 +188,23 @@ func (j *journal) commit() (due bool, err error) {
 	if j.frozen == nil && j.full() >= 1 {
 		j.freeze()
 	}
+	defer j.mu.Unlock()
+	return j.owed() > 0, nil
+}
+
+// relieve places when nobody has had time to: what is to be committed next waits
+// for that rather than memory grow.
+func (j *journal) relieve() (err error) {
+	j.mu.Lock()
 	owed, late := j.owed(), j.limit/2
 	if j.full() > overfull {
 		late = 0
 	}
 	j.mu.Unlock()
-	// When nobody has time to place, writes wait for it rather than memory grow.
 	for err == nil && owed > late {
 		owed, err = j.place(j.limit / pieces)
 	}
-	return owed > 0, err
+	return err
 }
 
 // takeOver is how many writes the active table takes at once: some tenths of a

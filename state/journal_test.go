@@ -107,7 +107,10 @@ func TestAJournalIsBounded(t *testing.T) {
 			value := string(make([]byte, 200))
 			for i := range 5000 {
 				j.add([]write{set(key(i), value)})
-				if _, err := j.commit(); err != nil { // nobody places
+				if _, err := j.commit(); err != nil {
+					t.Fatal(err)
+				}
+				if err := j.relieve(); err != nil { // nobody else places
 					t.Fatal(err)
 				}
 				held, kept := j.active.bytes, 0

@@ -28,6 +28,7 @@ type mapping struct {
 	published  Books    // as of the last commit
 	def        *Mapping // nil: not in force
 	ws         uint8
+	table      Table // zero: not known to have been streamed
 }
 
 // workspace is a workspace the state has ever known.
@@ -103,6 +104,9 @@ func (g *registry) load(r reader, opts *Options) error {
 		g.mappings = append(g.mappings, m)
 	})
 	if err != nil {
+		return err
+	}
+	if err := g.loadTables(r); err != nil {
 		return err
 	}
 	if v := r.get(metaKey("workspaces")); v != nil {

@@ -31,6 +31,20 @@ func (tx *Tx) sweepLater(kind byte, what []byte) {
 	tx.tally.sweeps++
 }
 
+// neverSweep takes sweepLater back.
+func (tx *Tx) neverSweep(kind byte, what []byte) {
+	key := append([]byte{kindSweep, kind}, what...)
+	if tx.load(string(key)) == nil {
+		return
+	}
+	tx.delete(key)
+	tx.delete(sweepCursor(what))
+	tx.tally.sweeps--
+}
+
+// sweepCursor is the key of where the next piece goes on.
+func sweepCursor(prefix []byte) []byte { return metaKey("sweep" + string(prefix)) }
+
 // Run does what is left to be done in pieces, until ctx ends.
 func (s *Store) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
@@ -115,7 +129,7 @@ func (tx *Tx) each(prefix []byte, visit func(key string, value []byte)) (left bo
 		key   string
 		value []byte
 	}
-	cursor := metaKey("sweep" + string(prefix))
+	cursor := sweepCursor(prefix)
 	from := prefix
 	if v := tx.load(string(cursor)); v != nil {
 		from = slices.Clone(v)

@@ -126,6 +126,9 @@ func (s *Store) begin(ctx context.Context, fn func(*Tx) error) (commit func(done
 		tx.mem.reset()
 		s.spare = tx.mem
 		done(err)
+		if err == nil {
+			s.broke(s.engine.relieve())
+		}
 		<-s.commits
 		if alone {
 			<-s.writer
@@ -146,6 +149,17 @@ func (s *Store) undo(saved []Books) {
 	for _, l := range s.lanes {
 		l.unblock(untilCommit)
 	}
+	s.wake()
+}
+
+// broke enters that the state cannot be written to.
+func (s *Store) broke(err error) {
+	if err == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = err
 	s.wake()
 }
 

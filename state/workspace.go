@@ -39,10 +39,7 @@ func (s *Store) AcceptWorkspace(ctx context.Context, ws int, region string, envi
 			m.generation++
 			tx.book(m)
 			if m.def.Backfill {
-				b := tx.s.backfillOf(m)
-				next := backfill{phase: backfillPending, total: -1, first: true}
-				tx.storeBackfill(m, &next)
-				tx.then(func() { *b = next })
+				tx.backfillAgain(m)
 			}
 		}
 		return nil

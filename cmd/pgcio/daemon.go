@@ -135,7 +135,7 @@ func (a *app) connect(ctx context.Context, cfg *config, source cdc.Config, store
 		wait = 250 * time.Millisecond
 	}
 	for {
-		from, mapper, tables, err := prepare(ctx, cfg, source, store, log)
+		from, mapper, tables, err := prepare(ctx, cfg, source, store, view, log)
 		switch {
 		case ctx.Err() != nil:
 			return from, nil, nil, context.Cause(ctx)
@@ -154,7 +154,7 @@ func (a *app) connect(ctx context.Context, cfg *config, source cdc.Config, store
 }
 
 // prepare does what must be done once before streaming.
-func prepare(ctx context.Context, cfg *config, source cdc.Config, store *state.Store, log *slog.Logger) (cdc.Resume, *mapping.Mapper, map[string]*cdc.Table, error) {
+func prepare(ctx context.Context, cfg *config, source cdc.Config, store *state.Store, view *view, log *slog.Logger) (cdc.Resume, *mapping.Mapper, map[string]*cdc.Table, error) {
 	mapper, tables, err := compile(ctx, cfg, source)
 	if err != nil {
 		return cdc.Resume{}, nil, nil, err
@@ -164,16 +164,8 @@ func prepare(ctx context.Context, cfg *config, source cdc.Config, store *state.S
 			return cdc.Resume{}, nil, nil, err
 		}
 	}
-	// Tables that were mapped since the last start are published now, and the
-	// publication is there before the slot is: an older slot could not be read.
-	published, err := cdc.Publish(ctx, source)
-	switch {
-	case err != nil && !source.Manage:
-		return cdc.Resume{}, nil, nil, &awaitedError{err}
-	case err != nil:
+	if err := publish(ctx, cfg, source, store, mapper.Mappings(), tables, view, log); err != nil {
 		return cdc.Resume{}, nil, nil, err
-	case len(published.Tables) > 0:
-		log.Info("published tables", "publication", source.Publication, "tables", published.Tables)
 	}
 	from, err := resume(ctx, store, source, log)
 	if err != nil {
@@ -183,6 +175,32 @@ func prepare(ctx context.Context, cfg *config, source cdc.Config, store *state.S
 		return cdc.Resume{}, nil, nil, err
 	}
 	return from, mapper, tables, nil
+}
+
+// publish publishes the tables that were mapped since the last start: now, so
+// that the publication is there before the slot is; an older slot could not be
+// read.
+func publish(ctx context.Context, cfg *config, source cdc.Config, store *state.Store, mappings []mapping.Mapping, tables map[string]*cdc.Table, view *view, log *slog.Logger) error {
+	if err := missed(ctx, store, mappings, tables, view, log); err != nil {
+		return err
+	}
+	published, err := cdc.Publish(ctx, source)
+	switch {
+	case err != nil && !source.Manage:
+		return &awaitedError{err}
+	case err != nil:
+		return err
+	case len(published.Tables) > 0:
+		log.Info("published tables", "publication", source.Publication, "tables", published.Tables)
+		if tables, err = catalog(ctx, cfg, source); err != nil {
+			return err
+		}
+		// One of them may have left since it was first looked at.
+		if err := missed(ctx, store, mappings, tables, view, log); err != nil {
+			return err
+		}
+	}
+	return streamed(ctx, store, mappings, tables)
 }
 
 // serveStatus opens [http] listen.

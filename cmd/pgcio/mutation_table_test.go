@@ -1,6 +1,34 @@
-//go:build mutations
-
 package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// mutation is one way to break a law.
+type mutation struct {
+	law    string
+	breaks string // in words
+	file   string
+	from   string // once in the file
+	to     string
+}
+
+// TestMutationsFollowTheCode: each finds the text that it changes. Whether the
+// simulation notices them takes longer: `make test-mutations`.
+func TestMutationsFollowTheCode(t *testing.T) {
+	for _, m := range mutations {
+		source, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(m.file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(source, []byte(m.from)); n != 1 || m.from == m.to {
+			t.Errorf("law %s, %s: %s contains the text to be mutated %d times, not once:\n%s", m.law, m.breaks, m.file, n, m.from)
+		}
+	}
+}
 
 // mutations are the ways to break a law that the simulation must notice. Law 0
 // is what has no number: how replies are read, how backfills and rereads stay

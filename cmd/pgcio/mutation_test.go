@@ -72,15 +72,6 @@ func runMutated(t *testing.T, root string, m *mutation, seeds string) (output []
 	return run.CombinedOutput()
 }
 
-// mutation breaks a law at one place of the source.
-type mutation struct {
-	law    string
-	breaks string // in words
-	file   string
-	from   string // once in the file
-	to     string
-}
-
 // overlay writes the mutated file, and the overlay that puts it in the place of
 // the real one.
 func (m *mutation) overlay(t *testing.T, root, dir string) string {

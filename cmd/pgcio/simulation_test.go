@@ -369,7 +369,7 @@ func (s *schedule) compile() *mapping.Mapper {
 }
 
 func (s *schedule) open(ctx context.Context, mapper *mapping.Mapper) (*state.Store, error) {
-	opts := state.Options{Memory: s.memory, Workspaces: simulatedWorkspaces, Fail: s.step, JournalSize: 1 << (9 + s.rng.IntN(9))}
+	opts := state.Options{Memory: s.memory, Workspaces: simulatedWorkspaces, Fail: s.step, JournalSize: 1 << (12 + s.rng.IntN(7))}
 	for _, m := range mapper.Mappings() {
 		def := state.Mapping{Name: m.Name, Kind: customerio.Person, UpdateOnly: m.Behavior == "update_only", Backfill: m.Backfill}
 		if m.Object == "event" {

@@ -25,7 +25,8 @@ type view struct {
 	stream  *cdc.Source // nil: not yet
 	reads   *reads
 	fit     *fitness
-	problem string // why there is no stream yet; "": there is one, or nothing is known
+	problem string         // why there is no stream yet; "": there is one, or nothing is known
+	missed  map[int]string // by mapping: what changes are missing
 
 	alarms alarms
 }
@@ -99,6 +100,11 @@ func (v *view) snapshot() status.Snapshot {
 	if reads != nil {
 		troubles = reads.Broken()
 		maps.Copy(troubles, fit.troubles())
+	}
+	misses := v.misses(stream)
+	for _, i := range slices.Sorted(maps.Keys(misses)) {
+		name := v.cfg.mappings[i].Name
+		alarms.raise("lost_changes", name, name+": "+misses[i])
 	}
 	backfilling := v.mappings(&out, st, troubles, alarms)
 	if source.Connected {

@@ -1,0 +1,46 @@
+package state
+
+import (
+	"context"
+	"testing"
+)
+
+// What a backfill has left to be swept must not take from the next one what the
+// stream leaves for it.
+func TestMissedTakesTheSweepOver(t *testing.T) {
+	ctx := context.Background()
+	memory := NewMemory()
+	opts := Options{Memory: memory, Workspaces: []string{"main"}, Mappings: []Mapping{{Name: "people", Backfill: true}}}
+	s, err := Open(ctx, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Streamed(ctx, []Table{{Name: "public.users", OID: 7, Member: 8}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Update(ctx, func(tx *Tx) error { return tx.Backfilled(0, 3, []string{"3"}, true) }); err != nil {
+		t.Fatal(err)
+	}
+	if s.Backfill(0).Running || s.tally.sweeps == 0 {
+		t.Fatalf("the backfill is done, and its sweep is not: %+v", s.Backfill(0))
+	}
+	again, err := s.Missed(ctx, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := s.Backfill(0); !again || !b.Running || b.After != nil || b.Rows != 0 {
+		t.Errorf("the backfill does not begin anew: %+v", b)
+	}
+	if s.Tables()[0] != (Table{}) {
+		t.Errorf("%+v is still known", s.Tables()[0])
+	}
+	err = s.Update(ctx, func(tx *Tx) error {
+		if tx.load(string(append([]byte{kindSweep, sweepOut}, number16(kindRow, 0)...))) != nil {
+			t.Error("the sweep is still to be done")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
