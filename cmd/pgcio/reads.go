@@ -19,7 +19,7 @@ const (
 	// pageRows and pageBytes bound a backfill's page: large enough that a commit
 	// is worth its fsync, small enough that the snapshot lives for some
 	// milliseconds and memory stays small.
-	pageRows  = 10_000
+	pageRows  = 4_000
 	pageBytes = 8 << 20
 	// rereadRows is how many keys one refetch asks for.
 	rereadRows = 300
