@@ -1,14 +1,8 @@
 package state
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/binary"
 	"fmt"
-	"slices"
-	"sync"
-
-	"github.com/tidwall/btree"
 )
 
 // journal stands before an engine and makes its commits cheap. The writes of a
@@ -34,7 +28,7 @@ type journal struct {
 	gate                    // its mu guards what follows
 	pending        *pending // nil: nothing is being committed
 	recent         *pending // durable, and not yet all of it in the active table
-	active, frozen *table
+	active, frozen *memtable
 	last           uint64 // number of the newest segment
 	cut            uint64 // the frozen table's segments end with this one
 	logged         int    // bytes of the segments since
@@ -59,44 +53,9 @@ const overfull = 1.25
 // time for that beside the others.
 const pieces = 8
 
-// table is a set of writes. A nil value is a deletion. Keys and values lie in
-// slabs that go with the table, so that its tens of thousands of entries are a
-// few objects for the garbage collector.
-type table struct {
-	keys  btree.Map[string, *cell]
-	cells slab[cell]
-	mem   byteSlab
-	bytes int
-}
-
-type cell struct{ value []byte }
-
-// cellOverhead is what a key takes in a table beside its bytes and its value's.
-const cellOverhead = 128
-
-func (t *table) put(key, value []byte) {
-	c, ok := t.keys.Get(viewString(key))
-	if !ok {
-		c = &t.cells.take(1)[0]
-		t.keys.Set(viewString(t.mem.copy(key)), c)
-		t.bytes += cellOverhead + len(key)
-	}
-	switch {
-	case value == nil:
-		c.value = nil
-	case c.value != nil && cap(c.value) >= len(value):
-		c.value = append(c.value[:0], value...)
-	default:
-		// Records grow and shrink a little with each change.
-		room := len(value) + len(value)/8
-		c.value = append(t.mem.keep(t.mem.room(room)[:room])[:0], value...)
-		t.bytes += room
-	}
-}
-
 // openJournal reads what the engine has of the journal.
 func openJournal(next engine, limit int) (*journal, error) {
-	j := &journal{next: next, limit: limit, active: &table{}, placing: make(chan struct{}, 1)}
+	j := &journal{next: next, limit: limit, active: &memtable{}, placing: make(chan struct{}, 1)}
 	j.gone.L = &j.mu
 	err := next.segments(func(s segment) error {
 		j.last = s.number
@@ -211,35 +170,6 @@ func (j *journal) relieve() (err error) {
 // millisecond.
 const takeOver = 256
 
-// pending are writes that are being committed, or have just been.
-type pending struct {
-	writes []write
-	byKey  map[string][]byte
-
-	sort  sync.Once // few look at them in order
-	order []write
-}
-
-// from is a cursor at the first of them that is not before key.
-func (p *pending) from(key string) cursor {
-	p.sort.Do(func() {
-		p.order = slices.Clone(p.writes)
-		slices.SortFunc(p.order, func(a, b write) int { return bytes.Compare(a.key, b.key) })
-	})
-	at, _ := slices.BinarySearchFunc(p.order, key, func(w write, key string) int { return cmp.Compare(viewString(w.key), key) })
-	return &pendingCursor{p.order[at:]}
-}
-
-type pendingCursor struct{ rest []write }
-
-func (c *pendingCursor) Key() string  { return viewString(c.rest[0].key) }
-func (c *pendingCursor) Value() *cell { return &cell{c.rest[0].value} }
-
-func (c *pendingCursor) Next() bool {
-	c.rest = c.rest[1:]
-	return len(c.rest) > 0
-}
-
 // full is how full the active table is, from 0 to 1 and more. mu is held.
 func (j *journal) full() float64 {
 	return max(float64(j.active.bytes)/float64(j.limit), float64(j.logged)/float64(segmentsPerTable*j.limit))
@@ -261,7 +191,7 @@ func (j *journal) owed() int {
 
 // freeze starts a new active table. mu is held.
 func (j *journal) freeze() {
-	j.frozen, j.active = j.active, &table{}
+	j.frozen, j.active = j.active, &memtable{}
 	j.cut, j.logged, j.placed, j.moved = j.last, 0, "", 0
 }
 
@@ -333,7 +263,7 @@ func (j *journal) view(fn func(reader) error) error { return j.look(false, fn) }
 // look is view, and with ahead of what is being committed, too.
 func (j *journal) look(ahead bool, fn func(reader) error) error {
 	j.mu.Lock()
-	v := journalReader{tables: [2]*table{j.active, j.frozen}, pending: j.recent}
+	v := journalReader{tables: [2]*memtable{j.active, j.frozen}, pending: j.recent}
 	if ahead && j.pending != nil {
 		v.pending = j.pending // by then what was recent is in the table
 	}
@@ -344,130 +274,4 @@ func (j *journal) look(ahead bool, fn func(reader) error) error {
 		v.below = r
 		return fn(&v)
 	})
-}
-
-// gate keeps changes of the active table and views of it apart. Unlike a
-// sync.RWMutex it lets a view begin while a change waits for others to end:
-// whoever has a view open may wait for somebody who opens one.
-type gate struct {
-	mu    sync.Mutex
-	gone  sync.Cond
-	views int
-}
-
-// shut waits until there is no view, and keeps them out until mu is let go.
-func (g *gate) shut() {
-	g.mu.Lock()
-	for g.views > 0 {
-		g.gone.Wait()
-	}
-}
-
-func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.views--; g.views == 0 {
-		g.gone.Broadcast()
-	}
-}
-
-type journalReader struct {
-	below   reader
-	tables  [2]*table // newest first; the second may be nil
-	pending *pending  // newer than these; may be nil
-}
-
-func (r *journalReader) get(key []byte) []byte {
-	if r.pending != nil {
-		if v, ok := r.pending.byKey[viewString(key)]; ok {
-			return v
-		}
-	}
-	for _, t := range r.tables {
-		if t == nil {
-			continue
-		}
-		if c, ok := t.keys.Get(viewString(key)); ok {
-			return c.value
-		}
-	}
-	return r.below.get(key)
-}
-
-func (r *journalReader) scan(from, to []byte, visit func(key, value []byte) bool) {
-	over := r.overlay(from, to)
-	goOn := true
-	emit := func(key, value []byte) bool {
-		goOn = value == nil || visit(key, value)
-		return goOn
-	}
-	r.below.scan(from, to, func(key, value []byte) bool {
-		for over.more() && over.key < viewString(key) {
-			if !emit(bytesOf(over.key), over.value) {
-				return false
-			}
-			over.next()
-		}
-		if over.more() && over.key == viewString(key) {
-			value = over.value
-			over.next()
-		}
-		return emit(key, value)
-	})
-	for ; goOn && over.more(); over.next() {
-		emit(bytesOf(over.key), over.value)
-	}
-}
-
-// cursor walks over writes in key order.
-type cursor interface {
-	Key() string
-	Value() *cell
-	Next() bool // whether there is another
-}
-
-// overlay walks over the tables as one, in key order. Deletions are part of it.
-type overlay struct {
-	at    []cursor // newest first; those at their end are taken out
-	to    string
-	key   string
-	value []byte
-}
-
-func (r *journalReader) overlay(from, to []byte) *overlay {
-	o := &overlay{to: string(to)}
-	if r.pending != nil && len(r.pending.writes) > 0 {
-		if c := r.pending.from(string(from)).(*pendingCursor); len(c.rest) > 0 {
-			o.at = append(o.at, c)
-		}
-	}
-	for _, t := range r.tables {
-		if t == nil {
-			continue
-		}
-		if at := t.keys.Iter(); at.Seek(string(from)) {
-			o.at = append(o.at, &at)
-		}
-	}
-	o.next()
-	return o
-}
-
-func (o *overlay) more() bool { return o.key != "" }
-
-// next goes to the next key; no key is empty.
-func (o *overlay) next() {
-	o.key = ""
-	for _, at := range o.at {
-		if key := at.Key(); o.key == "" || key < o.key {
-			o.key, o.value = key, at.Value().value
-		}
-	}
-	if o.to != "" && o.key >= o.to {
-		o.key = ""
-	}
-	if o.key == "" {
-		return
-	}
-	o.at = slices.DeleteFunc(o.at, func(at cursor) bool { return at.Key() == o.key && !at.Next() })
 }

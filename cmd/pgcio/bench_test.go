@@ -31,13 +31,16 @@ import (
 // compared runs in turn, on the same backlog, and is stated as ratios: the
 // machines they run on are small and noisy. `make bench` runs them all.
 //
-// PGCIO_BENCH_SCALE divides the numbers of rows, for a quick look.
+// PGCIO_BENCH_SCALE divides the numbers of rows, and PGCIO_BENCH_ROUNDS is how
+// often what is compared runs (3), for a quick look.
 
-func scale(n int) int {
-	if s, err := strconv.Atoi(os.Getenv("PGCIO_BENCH_SCALE")); err == nil && s > 1 {
-		return n / s
+func scale(n int) int { return n / benchSetting("PGCIO_BENCH_SCALE", 1) }
+
+func benchSetting(name string, usual int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
+		return n
 	}
-	return n
+	return usual
 }
 
 // bench is a cluster, a built binary, and a simulator on loopback.
@@ -238,7 +241,7 @@ func TestBenchThroughput(t *testing.T) {
 	b := newBench(t)
 	people, updates := scale(100_000), scale(1_000_000)
 	b.users("users", "bigint", people)
-	rounds := max(1, envInt("PGCIO_BENCH_ROUNDS", 3))
+	rounds := benchSetting("PGCIO_BENCH_ROUNDS", 3)
 	var whole []*instance
 	for n := range rounds {
 		i := b.instance(fmt.Sprintf("whole_%d", n), nowhere, false)
@@ -468,7 +471,7 @@ func TestBenchBackfill(t *testing.T) {
 			b.users("users", key, rows)
 			b.sql(`ANALYZE users`)
 			var copied, filled []float64
-			for n := range 3 {
+			for n := range benchSetting("PGCIO_BENCH_ROUNDS", 3) {
 				start := time.Now()
 				out := exec.CommandContext(b.Context(), b.bin("psql"), "-d", b.cluster.URL(""), "-q", "-c", `COPY (SELECT * FROM users) TO STDOUT`)
 				if err := out.Run(); err != nil {
@@ -497,11 +500,4 @@ func (b *bench) bin(name string) string {
 		b.Fatalf("this installation of Postgres has no %s: install the server's client programs", name)
 	}
 	return binary
-}
-
-func envInt(name string, def int) int {
-	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
-		return n
-	}
-	return def
 }

@@ -41,7 +41,7 @@ var mutations = []mutation{
 		"	p.commits.Add(1)\n	err := p.store.Start(ctx, func(tx *state.Tx) error {\n		open := markOf(batch.Open)",
 		"	p.commits.Add(1)\n	if batch.Through != 0 {\n		p.source.Stored(batch.Through)\n	}\n	err := p.store.Start(ctx, func(tx *state.Tx) error {\n		open := markOf(batch.Open)"},
 
-	{"2", "the position is committed after the outbox", "state/tx.go",
+	{"2", "the position is committed after the outbox", "state/update.go",
 		`		if due, err = s.engine.commit(); due {`,
 		`		if all := s.engine.pending.writes; len(all) > 1 {
 			at := slices.IndexFunc(all, func(w write) bool { return string(w.key) == string(metaKey("position")) })
@@ -54,7 +54,7 @@ var mutations = []mutation{
 			}
 		}
 		if due, err = s.engine.commit(); due {`},
-	{"2", "the position is committed before the outbox", "state/tx.go",
+	{"2", "the position is committed before the outbox", "state/update.go",
 		`		if due, err = s.engine.commit(); due {`,
 		`		if all := s.engine.pending.writes; len(all) > 1 {
 			at := slices.IndexFunc(all, func(w write) bool { return string(w.key) == string(metaKey("position")) })
@@ -86,7 +86,7 @@ var mutations = []mutation{
 	{"5", "identifies that share an identifier do not wait for each other", "state/draw.go",
 		"	for _, link := range t.links {\n		other := d.thing(link)",
 		"	for _, link := range t.links[:0] {\n		other := d.thing(link)"},
-	{"5", "things that share an identifier are not linked", "state/apply.go",
+	{"5", "things that share an identifier are not linked", "state/identity.go",
 		`	for _, other := range others {`,
 		`	for _, other := range others[:0] {`},
 	{"5", "one that gives an identifier up overtakes what is addressed by it", "state/draw.go",

@@ -1,0 +1,91 @@
+package state
+
+import (
+	"slices"
+
+	"github.com/pgcio/pgcio/internal/customerio"
+)
+
+// identify enters which identifying values the step writes, and returns those
+// the thing lets go of by it: a person has one email.
+func (tx *Tx) identify(ws uint8, t *thing, attrs []attr) (stops []customerio.Identifier) {
+	for _, a := range attrs {
+		kind, identifying := customerio.Identifying(tx.s.registry.attrs[a.name])
+		if !identifying {
+			continue
+		}
+		name, some := customerio.IdentifierOf(kind, a.value)
+		for _, h := range t.held {
+			if h.name.Type == kind && (!some || h.name != name) {
+				stops = append(stops, h.name)
+			}
+		}
+		if some {
+			tx.hold(ws, t, name)
+		}
+	}
+	return stops
+}
+
+// hold enters that the thing has the identifier, or may come to have it.
+func (tx *Tx) hold(ws uint8, t *thing, name customerio.Identifier) {
+	if thingKey(ws, customerio.Person, name) == t.key {
+		return // its own name
+	}
+	if slices.IndexFunc(t.held, func(h holding) bool { return h.name == name }) < 0 {
+		t.held = append(t.held, holding{name: name})
+		t.dirty = true
+	}
+	workspace := tx.s.registry.workspaces[ws]
+	tx.uses(ws, &workspace.held, name.Type)
+	rec := tx.name(nameKey(ws, name))
+	if slices.Contains(rec.things, t.key) {
+		return
+	}
+	others := slices.Clone(rec.things)
+	if workspace.named&(1<<name.Type) != 0 {
+		if own := thingKey(ws, customerio.Person, name); tx.exists(own) && !slices.Contains(others, own) {
+			others = append(others, own)
+		}
+	}
+	rec.things = append(rec.things, t.key)
+	rec.dirty = true
+	for _, other := range others {
+		tx.link(t, tx.thing(other))
+	}
+}
+
+// link enters that two things share an identifier.
+func (tx *Tx) link(a, b *thing) {
+	if !slices.Contains(a.links, b.key) {
+		a.links = append(a.links, b.key)
+		a.dirty = true
+	}
+	if !slices.Contains(b.links, a.key) {
+		b.links = append(b.links, a.key)
+		b.dirty = true
+	}
+}
+
+// samePerson tells whether two linked things may be one person: those named by
+// different kinds of identifier may, two by the same kind are two people.
+func samePerson(a, b string) bool { return a[3] != b[3] }
+
+func (tx *Tx) exists(key string) bool {
+	if t, ok := tx.things[key]; ok {
+		// One that has just become empty may be filled again, by what trusts that
+		// it was linked while it was there.
+		return !t.fresh || !t.empty()
+	}
+	return tx.load(key) != nil
+}
+
+// release enters that the thing no longer has the identifier.
+func (tx *Tx) release(ws uint8, t *thing, name customerio.Identifier) {
+	t.held = slices.DeleteFunc(t.held, func(h holding) bool { return h.name == name })
+	t.dirty = true
+	rec := tx.name(nameKey(ws, name))
+	rec.things = slices.DeleteFunc(rec.things, func(k string) bool { return k == t.key })
+	rec.dirty = true
+	tx.letGo(ws, name, rec)
+}
