@@ -14,10 +14,12 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 	stamp := min(o.Time.Unix(), tx.now.Unix())
 	if last := tx.joinable(m.ws, t, w, stops, o); last != nil {
 		tx.join(m, t, last, w, stops, changes, o)
-		if last.seq <= tx.s.opened && last.stamp <= tx.s.openedAt+1 {
-			// An earlier run may have sent it: what it carries now is news. Nothing
-			// leaves more than a second before its time, so that a later stamp was
-			// given by this run; to go on would take the step into the future.
+		// An earlier run may have sent the step: what it carries now is news. Nothing
+		// leaves more than a second before its time, so that a later stamp was given
+		// by this run; to go on would take the step into the future.
+		sent := last.seq <= tx.s.opened && last.stamp <= tx.s.openedAt+1
+		// One that was set aside has an older stamp than what has left since.
+		if sent || last.stamp < t.stamp {
 			stamp = max(stamp, t.stamp+1)
 		}
 		last.stamp = max(last.stamp, stamp)

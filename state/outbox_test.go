@@ -185,6 +185,34 @@ func TestRestartSendsTheSameAgain(t *testing.T) {
 	})
 }
 
+// TestTriedAgainTakesNewsAtItsOwnTime: what joins a step that was set aside and
+// waits again is later than what has left since.
+func TestTriedAgainTakesNewsAtItsOwnTime(t *testing.T) {
+	bubble(t, func(h *house) {
+		h.transaction(person(1, "plan", "a"))
+		h.deliver() // from here on both mappings fold
+		time.Sleep(time.Minute)
+		h.transaction(person(1, "plan", "b"))
+		h.refuse(h.must("identify id:1")...)
+		h.transaction(profile(1, "tier", "silver"))
+		silver := h.must("identify id:1")
+		h.send(silver)
+		if n, err := h.store.Retry(h.t.Context(), "", nil); n != 1 || err != nil {
+			t.Fatalf("retried %d: %v", n, err)
+		}
+		h.transaction(profile(1, "tier", "gold"))
+		time.Sleep(2 * time.Second)
+		gold := h.must("identify id:1")
+		if was, is := silver[0].Operation.Timestamp, gold[0].Operation.Timestamp; is <= was {
+			t.Errorf("gold is stamped %d, silver %d", is, was)
+		}
+		h.send(gold)
+		if h.value("id:1", "plan") != `"b"` || h.value("id:1", "tier") != `"gold"` {
+			t.Errorf("sent %q", h.sent)
+		}
+	})
+}
+
 // TestDependantsFollowTheirPerson: an event leaves after what is queued of its
 // person by whatever name, and before its address is given up.
 func TestDependantsFollowTheirPerson(t *testing.T) {

@@ -351,6 +351,9 @@ func (s *schedule) incarnation(last bool) {
 	default:
 	}
 	s.audit()
+	// A commit that the pump has started ends beside it; a process that is killed
+	// takes it along, before the next one opens the state.
+	_ = store.Update(context.Background(), func(*state.Tx) error { return nil })
 	s.memory.Crash()
 }
 
