@@ -13,6 +13,8 @@ type Table struct {
 	Name   string
 	OID    uint32
 	Member uint32 // its entry in the publication; 0: it has none of its own
+	// Away is set when pgcio has run without the mapping since.
+	Away bool
 }
 
 var tablesKey = string(metaKey("tables"))
@@ -23,9 +25,9 @@ func (g *registry) loadTables(r reader) error {
 		return nil
 	}
 	d := open(tablesKey, v)
-	for range d.count(4) {
+	for range d.count(5) {
 		n := int(d.uint())
-		t := Table{d.string(), uint32(d.uint()), uint32(d.uint())}
+		t := Table{d.string(), uint32(d.uint()), uint32(d.uint()), d.byte()&1 != 0}
 		if n < len(g.mappings) {
 			g.mappings[n].table = t
 		}
@@ -78,12 +80,14 @@ func (s *Store) Missed(ctx context.Context, mapping int) (again bool, err error)
 	return m.def.Backfill, nil
 }
 
-// storeTables stores the tables of the mappings in force; the others' stay.
+// storeTables stores the tables of the mappings in force; the others' stay, and
+// are away.
 func (tx *Tx) storeTables(tables []Table) {
 	g := &tx.s.registry
 	known := make([]Table, len(g.mappings))
 	for i, m := range g.mappings {
 		known[i] = m.table
+		known[i].Away = m.table != Table{}
 	}
 	for i, m := range g.inForce {
 		known[m.number] = tables[i]
@@ -94,6 +98,7 @@ func (tx *Tx) storeTables(tables []Table) {
 		v = appendBytes(v, t.Name)
 		v = binary.AppendUvarint(v, uint64(t.OID))
 		v = binary.AppendUvarint(v, uint64(t.Member))
+		v = append(v, flag(t.Away, 1))
 	}
 	tx.writes[tablesKey] = seal(v, 0, tablesKey)
 	tx.then(func() {

@@ -13,7 +13,7 @@ import (
 
 // A table that left the publication, or was dropped and made anew, is published
 // again at the next start, and no change of the time between ever comes (T40,
-// T42). So the state keeps which table each mapping was streamed of, and what
+// T42); nor does one of a mapping that was not in the file. So the state keeps which table each mapping was streamed of, and what
 // the catalog has now is compared with that.
 
 // whyMissed says why changes of a table were missed since it was last streamed
@@ -26,6 +26,8 @@ func whyMissed(was state.Table, now *cdc.Table) string {
 		return fmt.Sprintf("table %s was dropped and made anew", now)
 	case was.OID != now.OID:
 		return ""
+	case was.Away:
+		return "pgcio ran without this mapping for a time"
 	case !now.Published:
 		return fmt.Sprintf("table %s was taken out of the publication", now)
 	case was.Member != now.Member:
