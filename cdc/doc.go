@@ -2,7 +2,7 @@
 // commit order, and reads rows of those tables beside that.
 //
 //	walsender ─▶ wire ─▶ decoder ─▶ Batch ─▶ Next        (one goroutine: stream)
-//	ordinary connection ─▶ page ─▶ fence ────────┘       (one goroutine: pager)
+//	ordinary connection ─▶ page ─▶ fence ────────┘       (one goroutine, beside each stream: pager)
 //	idle walsender ─▶ sentinel: closes the stream when Postgres begins to stop
 //	now and then: monitor looks at the slot and the publication
 //
@@ -39,7 +39,8 @@
 //   - A page is handed on after the stream was handed on past its position, so what
 //     it shows never lies ahead of a change that is still to come. Taking a row of it
 //     if the row's newest streamed change is visible in its snapshot is exact:
-//     writers of one row are serialised by its lock.
+//     writers of one row are serialised by its lock. A page that is not handed on
+//     when the connection ends is read again beside the next.
 //
 // The numbers T1 to T62 in comments name the traps that a piece of code is
 // there for; docs/DESIGN.md tells them.

@@ -225,23 +225,53 @@ func TestRestoredCopy(t *testing.T) {
 	wantGap(t, resume(t, cfg, from).ends(), "ahead of the server")
 }
 
-// T43: the slot is lost because it may hold no more WAL.
+// T43: the slot is lost because it may hold no more WAL: while it is read, while
+// nobody reads it, and while a backfill reads beside it.
 func TestSlotLost(t *testing.T) {
-	db := pgtest.New(t, pgtest.Options{SegmentMB: 1, Settings: map[string]string{
-		"max_slot_wal_keep_size": "1MB", "min_wal_size": "2MB", "max_wal_size": "3MB"}}).DB()
-	db.Exec(t, usersTable)
-	cfg := config(t, db, "public.users")
-	p := begin(t, cfg)
-	p.hold = true
-	db.Exec(t, `INSERT INTO users VALUES (1)`)
-	p.until(func() bool { return len(p.all) == 1 })
-	waitFor(t, "the slot to be lost", func() bool {
-		db.Exec(t, `CREATE TABLE IF NOT EXISTS fill (v text); INSERT INTO fill SELECT repeat('x', 1000) FROM generate_series(1, 1000)`)
-		db.Exec(t, `SELECT pg_switch_wal()`)
-		db.Exec(t, `CHECKPOINT`)
-		return db.Value(t, `SELECT wal_status FROM pg_replication_slots`) == "lost"
-	})
-	wantGap(t, p.ends(), "max_slot_wal_keep_size")
+	for _, when := range []string{"streaming", "away", "backfilling"} {
+		t.Run(when, func(t *testing.T) {
+			db := pgtest.New(t, pgtest.Options{SegmentMB: 1, Settings: map[string]string{
+				"max_slot_wal_keep_size": "1MB", "min_wal_size": "2MB", "max_wal_size": "3MB"}}).DB()
+			db.Exec(t, usersTable+`INSERT INTO users SELECT generate_series(1, 100); CREATE TABLE fill (v text)`)
+			cfg := config(t, db, "public.users")
+			p := begin(t, cfg)
+			p.hold = true
+			db.Exec(t, `INSERT INTO users VALUES (0)`)
+			p.want("insert users {id=0 email=null bio=null}")
+			w := Want{Table: "public.users", Key: []string{"id"}, Limit: 1}
+			switch when {
+			case "away":
+				p.stop()
+			case "backfilling":
+				page, _ := p.read(w)
+				w.After = page.Last
+				// The next is never taken before the slot is lost: it waits for us.
+				p.src.Read(w)
+			}
+			waitFor(t, "the slot to be lost", func() bool {
+				db.Exec(t, `INSERT INTO fill SELECT repeat('x', 1000) FROM generate_series(1, 1000)`)
+				db.Exec(t, `SELECT pg_switch_wal()`)
+				db.Exec(t, `CHECKPOINT`)
+				return db.Value(t, `SELECT wal_status FROM pg_replication_slots`) == "lost"
+			})
+			if when == "away" {
+				p = resume(t, cfg, p.resume())
+			}
+			g := wantGap(t, p.ends(), "max_slot_wal_keep_size")
+			if g.From > p.stored || g.From == 0 {
+				t.Errorf("the gap is from %s, stored is %s", g.From, p.stored)
+			}
+			// A page beside a stream that is lost fits no position of ours.
+			pages := len(p.pages)
+			p.src.Read(w)
+			if _, err := p.src.Next(testContext(t)); !errors.As(err, new(*GapError)) || len(p.pages) != pages {
+				t.Errorf("after the gap: %v", err)
+			}
+			if st := p.src.Status(); st.Connected || !strings.Contains(st.LastError, "max_slot_wal_keep_size") {
+				t.Errorf("status %+v", st)
+			}
+		})
+	}
 }
 
 // T43: since 18 Postgres may take a slot away because nobody reads it.

@@ -13,10 +13,19 @@ import (
 func (s *Source) monitor(ctx context.Context) {
 	tick := time.NewTicker(s.cfg.MonitorInterval)
 	defer tick.Stop()
+	told := false
 	for {
-		if err := s.look(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Logger.Debug("cannot look at the slot now", "error", err)
+		err := s.look(ctx)
+		if ctx.Err() != nil {
+			return
 		}
+		// While the stream stands nobody else tells that the figures are old, and that
+		// no alarm would be raised.
+		if err != nil && !told && s.Status().Connected {
+			s.cfg.Logger.Warn("cannot look at the slot and the publication", "error", err, "again_in", s.cfg.MonitorInterval)
+			told = true
+		}
+		told = told && err != nil
 		s.tried.Store(time.Now().UnixNano())
 		select {
 		case <-ctx.Done():

@@ -2,12 +2,15 @@ package cdc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgcio/pgcio/internal/lsn"
 )
@@ -209,7 +212,7 @@ func readRange(ctx context.Context, s *session, p *plan, w *Want, b *Batch, tx *
 	if err != nil {
 		return err
 	}
-	if _, err := s.query(ctx, "DECLARE page NO SCROLL CURSOR FOR "+sql); err != nil {
+	if _, err := s.one(ctx, "DECLARE page NO SCROLL CURSOR FOR "+sql).Close(); err != nil {
 		return err
 	}
 	left := w.Limit
@@ -259,23 +262,31 @@ func readKeys(ctx context.Context, s *session, p *plan, w *Want, b *Batch, tx *T
 // takeRows takes the rows of a statement into b, and leaves out (cut) those past
 // size: the next page begins with them. It tells how many rows there were.
 func takeRows(ctx context.Context, s *session, p *plan, b *Batch, tx *Transaction, sql string, size int) (got int, cut bool, err error) {
-	results := s.Exec(ctx, sql)
-	for results.NextResult() {
-		r := results.ResultReader()
-		for r.NextRow() && err == nil {
-			got++
-			if cut = b.size > size; !cut {
-				err = addRow(p.table, b, tx, r.Values())
-			}
-		}
-		if _, cerr := r.Close(); err == nil {
-			err = cerr
+	r := s.one(ctx, sql)
+	err = p.fits(r.FieldDescriptions())
+	for r.NextRow() && err == nil {
+		got++
+		if cut = b.size > size; !cut {
+			err = addRow(p.table, b, tx, r.Values())
 		}
 	}
-	if cerr := results.Close(); err == nil {
+	if _, cerr := r.Close(); err == nil {
 		err = cerr
 	}
 	return got, cut, err
+}
+
+// errChanged: a table has changed since it was looked at.
+var errChanged = errors.New("the table was changed just now")
+
+// fits tells whether columns of a result have the types that the plan knows.
+func (p *plan) fits(fields []pgconn.FieldDescription) error {
+	for i, f := range fields {
+		if i < len(p.table.Columns) && f.DataTypeOID != p.table.Columns[i].Type.OID {
+			return fmt.Errorf("reading column %s of %s: %w", p.table.Columns[i].Name, p.table, errChanged)
+		}
+	}
+	return nil
 }
 
 func addRow(t *Table, b *Batch, tx *Transaction, values [][]byte) error {
@@ -305,6 +316,7 @@ func addRow(t *Table, b *Batch, tx *Transaction, values [][]byte) error {
 // position, so that nothing goes back in time.
 type fence struct {
 	batch    *Batch
+	want     *wanted
 	position lsn.LSN // where the log ended after the snapshot was taken
 	read     time.Time
 	settled  bool // the position will be reached without new commits

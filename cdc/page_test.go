@@ -134,6 +134,11 @@ func TestPages(t *testing.T) {
 		if page, _ := p.read(Want{Table: "public.ints", Key: []string{"id"}, Where: "nextval('s') > 0"}); page.Err == nil || !strings.Contains(page.Err.Error(), "read-only") {
 			t.Errorf("err %v", page.Err)
 		}
+		// Nor is it more than a condition.
+		page, _ := p.read(Want{Table: "public.ints", Key: []string{"id"}, Where: "true); COMMIT; DELETE FROM ints; SELECT 1 AS id WHERE (true"})
+		if n := db.Value(t, `SELECT count(*) FROM ints`); page.Err == nil || n != "34" {
+			t.Errorf("%s rows are left, err %v", n, page.Err)
+		}
 	})
 }
 
@@ -546,5 +551,102 @@ func TestHostileSettings(t *testing.T) {
 	p.until(func() bool { return len(p.all) == 10000 })
 	if now := walsender(t, cluster.DB(), p); now != pid {
 		t.Errorf("the connection was lost: process %s, before %s", now, pid)
+	}
+}
+
+// A page that was read and not handed on may show what a crash takes back: with
+// synchronous_commit = off a commit is seen before it is on disk. It is read
+// again beside the next connection.
+func TestPagesDoNotOutliveTheServer(t *testing.T) {
+	cluster := pgtest.New(t, pgtest.Options{Settings: map[string]string{"wal_writer_delay": "10s"}})
+	db := cluster.DB()
+	db.Exec(t, usersTable+`INSERT INTO users VALUES (1)`)
+	cfg := config(t, db, "public.users")
+	read := make(chan struct{}, 10)
+	cfg.Fail = func(point string) {
+		if point == "page-read" {
+			read <- struct{}{}
+		}
+	}
+	p := begin(t, cfg)
+	waitFor(t, "a connection", func() bool { return p.src.Status().Connected })
+	db.Exec(t, `SET synchronous_commit = off; INSERT INTO users VALUES (2)`)
+	p.src.Read(Want{Table: "public.users", Key: []string{"id"}, After: []string{"0"}})
+	<-read
+	if err := cluster.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Restart(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if n := db.Value(t, `SELECT count(*) FROM users`); n != "1" {
+		t.Fatalf("the crash left %s rows: it took nothing back", n)
+	}
+	db.Exec(t, `INSERT INTO users SELECT generate_series(10, 1000)`) // the log goes past where it ended before
+	p.until(func() bool { return len(p.pages) > 0 })
+	for _, c := range p.all {
+		if strings.HasPrefix(c, "read users {id=2 ") {
+			t.Error("a row that never was")
+		}
+	}
+}
+
+// T40: a table that changes between the look at it and the page is looked at
+// again; no value is taken for one of the type that its column had.
+func TestPagesOfATableThatChanges(t *testing.T) {
+	db := pgtest.NewDatabase(t)
+	db.Exec(t, `CREATE TABLE t (id int PRIMARY KEY, v int, w int); INSERT INTO t VALUES (1, 2, 3)`)
+	p := begin(t, config(t, db, "public.t"))
+	w := Want{Table: "public.t", Key: []string{"id"}, After: []string{"0"}}
+	kind := func(column string) (k TypeKind) {
+		p.look = func(c Change) {
+			if c.Kind == Read {
+				k = c.Table.Columns[c.Table.Index(column)].Type.Kind
+			}
+		}
+		if page, got := p.read(w); page.Err != nil || len(got) != 1 {
+			t.Fatalf("got %q, %v", got, page.Err)
+		}
+		return k
+	}
+	if k := kind("v"); k != Integer {
+		t.Fatalf("kind %d", k)
+	}
+	db.Exec(t, `ALTER TABLE t ALTER v TYPE text`)
+	if k := kind("v"); k != Text {
+		t.Errorf("a text was read as of kind %d", k)
+	}
+	db.Exec(t, `ALTER TABLE t RENAME w TO x`)
+	if k := kind("x"); k != Integer {
+		t.Errorf("kind %d", k)
+	}
+}
+
+// T48, T50: a commit that waits for a standby is streamed before it can be seen. A
+// page beside it has the row as it was, and says that it is too old for it.
+func TestPagesBesideSynchronousReplication(t *testing.T) {
+	db := pgtest.New(t, pgtest.Options{Settings: map[string]string{"synchronous_standby_names": "ghost", "synchronous_commit": "local"}}).DB()
+	db.Exec(t, usersTable+`INSERT INTO users VALUES (1, 'old')`)
+	p := begin(t, config(t, db, "public.users"))
+	var xid uint64
+	p.look = func(c Change) {
+		if c.Kind == Update {
+			xid = c.Tx.XID
+		}
+	}
+	writer, ctx, done := db.Connect(t), testContext(t), make(chan error, 1)
+	go func() { done <- writer.Exec(ctx, `SET synchronous_commit = on; UPDATE users SET email = 'new'`) }()
+	p.want("update users {id=1 email=new bio=null}")
+	w := Want{Table: "public.users", Key: []string{"id"}, After: []string{"0"}}
+	if page, got := p.read(w); fmt.Sprint(got) != "[users {id=1 email=old bio=null}]" || page.Snapshot.Visible(xid) {
+		t.Errorf("while it waits: got %q, visible %v", got, page.Snapshot.Visible(xid))
+	}
+	db.Exec(t, `ALTER SYSTEM SET synchronous_standby_names = ''`)
+	db.Exec(t, `SELECT pg_reload_conf()`)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if page, got := p.read(w); fmt.Sprint(got) != "[users {id=1 email=new bio=null}]" || !page.Snapshot.Visible(xid) {
+		t.Errorf("afterwards: got %q, visible %v", got, page.Snapshot.Visible(xid))
 	}
 }

@@ -12,7 +12,9 @@ import (
 
 // pager answers wants: one goroutine reads pages by one ordinary connection,
 // which is there only while there is something to read; the stream hands them
-// on when it has passed them.
+// on when it has passed them. It runs beside each connection of the stream and
+// ends with it: nothing is read that nobody can hand on, no session of ours waits
+// for a server that stops, and a page does not outlive the server that showed it.
 type pager struct {
 	s     *Source
 	wakes chan struct{}
@@ -103,6 +105,21 @@ func (p *pager) add(f *fence) {
 	p.pages = append(p.pages, f)
 	p.mu.Unlock()
 	p.s.wake()
+}
+
+// again has what was read and not handed on read once more, beside the next
+// connection. A crash takes back what synchronous_commit = off has shown, a
+// promotion what the standby did not have: such rows are in no log, and no
+// change would ever mend them.
+func (p *pager) again() {
+	p.mu.Lock()
+	wants := make([]*wanted, 0, len(p.pages)+len(p.wants))
+	for _, f := range p.pages {
+		wants = append(wants, f.want)
+	}
+	p.wants, p.pages = append(wants, p.wants...), nil
+	p.mu.Unlock()
+	p.s.setStatus(func(st *Status) { st.Blockers = nil })
 }
 
 // run reads until ctx ends.
@@ -262,16 +279,21 @@ func (r *reader) look(ctx context.Context, w *wanted) (bool, error) {
 // read answers a want with a page.
 func (r *reader) read(ctx context.Context, w *wanted) error {
 	b := &Batch{}
+	old := r.plans[w.Table]
 	f, err := r.page(ctx, w, b)
 	if err != nil {
+		known := old != nil && old == r.plans[w.Table]
 		r.rollback(ctx)
-		if !lasting(err) {
+		switch {
+		case known && (lasting(err) || errors.Is(err, errChanged)):
+			return nil // the next step looks at the table first
+		case !lasting(err):
 			return err
 		}
 		b = &Batch{Read: &Page{Err: err}}
 		f = &fence{batch: b, settled: true}
 	}
-	b.Read.Want = &w.Want
+	b.Read.Want, f.want = &w.Want, w
 	r.p.s.cfg.fail("page-read")
 	r.p.remove(w)
 	r.p.add(f)

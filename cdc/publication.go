@@ -65,15 +65,38 @@ func publish(ctx context.Context, s *session, cfg Config) (Published, error) {
 	if !cfg.Manage {
 		return Published{}, fmt.Errorf("publication %s lacks tables; with manage = false somebody has to run: %s", cfg.Publication, strings.Join(sql, " "))
 	}
-	if _, err := s.query(ctx, strings.Join(sql, " ")); err != nil && code(err) != codeDuplicate {
-		return Published{}, fmt.Errorf("publishing tables (%s): %w", strings.Join(sql, " "), err)
+	if !pub.Exists {
+		_, err := s.query(ctx, strings.Join(sql, " "))
+		if code(err) == codeDuplicate { // somebody was faster
+			return publish(ctx, s, cfg)
+		}
+		if err != nil {
+			return Published{}, fmt.Errorf("publishing tables (%s): %w", strings.Join(sql, " "), err)
+		}
+		cfg.fail("publication-created")
+		return Published{Created: true, Tables: names(missing)}, nil
+	}
+	// One by one: a partition beside its root is in the publication and not shown by
+	// it, and such a one must not keep the others out.
+	var added []*Table
+	for _, t := range missing {
+		sql := publicationSQL(cfg, true, []*Table{t})[0]
+		switch _, err := s.query(ctx, sql); {
+		case err == nil:
+			added = append(added, t)
+		case code(err) != codeDuplicate:
+			return Published{}, fmt.Errorf("publishing tables (%s): %w", sql, err)
+		}
 	}
 	cfg.fail("publication-created")
-	done := Published{Created: !pub.Exists}
-	for _, t := range missing {
-		done.Tables = append(done.Tables, t.String())
+	return Published{Tables: names(added)}, nil
+}
+
+func names(tables []*Table) (all []string) {
+	for _, t := range tables {
+		all = append(all, t.String())
 	}
-	return done, nil
+	return all
 }
 
 // unpublished are the mapped tables that the publication lacks. One that must

@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"bytes"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -160,5 +161,33 @@ func TestLagIsByTheServersClock(t *testing.T) {
 		if got := s.Status().LagSeconds; got != want {
 			t.Errorf("the server is %s past the commit: lag %v", behind, got)
 		}
+	}
+	// What was received is stored, and the server's log went on without us.
+	s.setStatus(func(st *Status) {
+		st.serverTime, st.lastCommitLSN = commit.Add(time.Hour), 80
+	})
+	s.Stored(90)
+	if st := s.Status(); st.LagSeconds != 0 || st.LagBytes != 10 {
+		t.Errorf("an idle server's lag is %vs, %d bytes", st.LagSeconds, st.LagBytes)
+	}
+}
+
+// A table that is in the publication already does not keep another out: a
+// partition beside its root is in it and not shown by it.
+func TestPublishAddsWhatIsMissing(t *testing.T) {
+	db := pgtest.NewDatabase(t)
+	db.Exec(t, usersTable+`CREATE TABLE root (id int PRIMARY KEY) PARTITION BY RANGE (id);
+		CREATE TABLE leaf PARTITION OF root FOR VALUES FROM (0) TO (10)`)
+	cfg := config(t, db, "public.root", "public.leaf")
+	if done, err := Publish(testContext(t), cfg); err != nil || !done.Created {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	cfg.Tables = append(cfg.Tables, "public.users")
+	done, err := Publish(testContext(t), cfg)
+	if err != nil || done.Created || fmt.Sprint(done.Tables) != "[public.users]" {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if n := db.Value(t, `SELECT count(*) FROM pg_publication_tables WHERE tablename = 'users'`); n != "1" {
+		t.Error("users is not published")
 	}
 }

@@ -1,6 +1,9 @@
 package cdc
 
 import (
+	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,4 +64,49 @@ func TestRefresh(t *testing.T) {
 		tables, _ := p.src.Tables()
 		return tables["public.users"] == nil
 	})
+}
+
+// A look that fails while the stream stands is said once: nobody else would tell
+// that the figures are old.
+func TestLooksThatFail(t *testing.T) {
+	db := pgtest.NewDatabase(t)
+	role := "looking_" + db.Name
+	db.Exec(t, usersTable+`CREATE PUBLICATION pgcio FOR TABLE users; CREATE ROLE `+role+` LOGIN REPLICATION PASSWORD 'x'; GRANT SELECT ON users TO `+role)
+	t.Cleanup(func() { db.Exec(t, `DROP OWNED BY `+role+`; DROP ROLE `+role) })
+	cfg := config(t, db, "public.users")
+	cfg.URL = as(t, cfg.URL, role, "x")
+	var said counter
+	cfg.Logger = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	p := begin(t, cfg)
+	waitFor(t, "a look", func() bool { return p.src.Status().Connected && !p.src.Status().Looked.IsZero() })
+	before := said.of("cannot look at the slot")
+	db.Exec(t, `ALTER ROLE `+role+` CONNECTION LIMIT 0`)
+	for range 3 {
+		tried := p.src.tried.Load()
+		p.src.looks <- struct{}{}
+		waitFor(t, "a look that fails", func() bool { return p.src.tried.Load() != tried })
+	}
+	if n := said.of("cannot look at the slot"); n != before+1 {
+		t.Errorf("said %d times in three looks", n-before)
+	}
+	p.stop()
+	<-p.src.ended
+}
+
+// counter keeps what is logged.
+type counter struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text.Write(b)
+}
+
+func (c *counter) of(what string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Count(c.text.String(), what)
 }

@@ -253,6 +253,12 @@ func (s *session) query(ctx context.Context, sql string) (rows, error) {
 	return results[len(results)-1].Rows, nil
 }
 
+// one runs one statement: by the extended protocol the server refuses text that
+// holds more, which a condition of the user's may.
+func (s *session) one(ctx context.Context, sql string) *pgconn.ResultReader {
+	return s.ExecParams(ctx, sql, nil, nil, nil, nil)
+}
+
 // ask opens an ordinary connection for one question and closes it.
 func ask(ctx context.Context, cfg Config, do func(*session) error) error {
 	s, err := connect(ctx, cfg, ordinary)

@@ -88,7 +88,6 @@ func (s *Source) Run(ctx context.Context, resume Resume) error {
 
 	beside, stop := context.WithCancel(ctx)
 	var wait sync.WaitGroup
-	wait.Go(func() { s.pager.run(beside) })
 	wait.Go(func() { s.monitor(beside) })
 	defer context.AfterFunc(ctx, s.wake)()
 
@@ -253,6 +252,15 @@ func (s *Source) session(ctx context.Context) (streamed bool, err error) {
 	defer s.conn.Store(nil)
 	watch.guard(w, s.wake)
 	s.connected()
+	beside, stop := context.WithCancel(ctx)
+	var paging sync.WaitGroup
+	paging.Go(func() { s.pager.run(beside) })
+	defer func() {
+		w.close() // at once, whatever a page still takes
+		stop()
+		paging.Wait()
+		s.pager.again()
+	}()
 	t := newStream(s, w, facts)
 	t.gone = watch.gone
 	err = t.run(ctx)

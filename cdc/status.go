@@ -38,10 +38,11 @@ type Status struct {
 	Blockers []Blocker // what the first page of a backfill waits for
 	Alarms   []Alarm
 
-	lastCommit time.Time // of the transaction last received
-	serverTime time.Time // of the server's last message
-	head       lsn.LSN   // where the log ended when the slot was looked at
-	restart    lsn.LSN   // and from where WAL was held for it
+	lastCommit    time.Time // of the transaction last received
+	lastCommitLSN lsn.LSN
+	serverTime    time.Time // of the server's last message
+	head          lsn.LSN   // where the log ended when the slot was looked at
+	restart       lsn.LSN   // and from where WAL was held for it
 }
 
 // Alarm is something that somebody should look at.
@@ -77,7 +78,10 @@ func (s *Source) Status() Status {
 		st.RetainedBytes = int64(end - st.restart)
 	}
 	st.CaughtUp = st.Connected && st.StoredLSN >= st.ServerLSN && st.StoredLSN >= st.ReceivedLSN
-	if !st.CaughtUp && !st.lastCommit.IsZero() {
+	// While all that was received is stored, log that holds nothing of ours is no
+	// lag: the last commit may be hours old.
+	stored := st.Connected && st.StoredLSN > st.lastCommitLSN && st.lastCommitLSN > 0
+	if !st.CaughtUp && !stored && !st.lastCommit.IsZero() {
 		now := st.serverTime
 		if !st.Connected {
 			now = time.Now()
