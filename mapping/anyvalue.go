@@ -16,8 +16,8 @@ import (
 
 // toAny is a column's value as expressions see it: integers int, numeric and
 // money exact decimals, floats float64, times time.Time in UTC, json, arrays,
-// hstore and composites maps and lists (of what they are sent as), everything
-// else text.
+// hstore and composites maps and lists (of what they are sent as, but every
+// integer as a number), everything else text.
 func toAny(t *cdc.Type, text []byte) (any, error) {
 	switch t.Kind {
 	case cdc.Bool:
@@ -52,7 +52,8 @@ func toAny(t *cdc.Type, text []byte) (any, error) {
 		if len(nested) == 0 {
 			return nil, errors.New(reason)
 		}
-		return decodeJSON(nested)
+		v, err := decodeJSON(nested)
+		return integers(t, v), err
 	case cdc.Char, cdc.Bytea:
 		out, reason := appendText(nil, t, text, nil)
 		if reason != "" {
@@ -65,8 +66,48 @@ func toAny(t *cdc.Type, text []byte) (any, error) {
 
 var errNoJSON = errors.New("it is not valid JSON")
 
-// decodeJSON reads a JSON document: its integers as int, other numbers as
-// float64.
+// integers makes numbers again of those integers that are sent as text, within
+// an array or a row value: an expression compares them with numbers.
+func integers(t *cdc.Type, v any) any {
+	if t == nil {
+		return v
+	}
+	switch x := v.(type) {
+	case string:
+		if t.Kind == cdc.Integer || t.Kind == cdc.Numeric {
+			return whole(x)
+		}
+	case []any:
+		of := t // of another dimension of the same array
+		for i, e := range x {
+			if _, is := e.([]any); !is && t.Kind == cdc.Array {
+				of = t.Element
+			}
+			x[i] = integers(of, e)
+		}
+	case map[string]any:
+		for i := range t.Fields {
+			if f := &t.Fields[i]; x[f.Name] != nil {
+				x[f.Name] = integers(f.Type, x[f.Name])
+			}
+		}
+	}
+	return v
+}
+
+// whole is an integer of any size; other text stays what it is.
+func whole(text string) any {
+	if n, ok := parseInt([]byte(text)); ok {
+		return int(n)
+	}
+	if d, ok := parseDecimal(text); ok && d.scale == 0 {
+		return d
+	}
+	return text
+}
+
+// decodeJSON reads a JSON document: its integers as int, or as decimals where
+// they are too large, other numbers as float64.
 func decodeJSON(text []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
@@ -83,8 +124,8 @@ func decodeJSON(text []byte) (any, error) {
 func numbers(v any) any {
 	switch v := v.(type) {
 	case json.Number:
-		if n, ok := parseInt([]byte(v)); ok {
-			return int(n)
+		if wholeNumber([]byte(v)) {
+			return whole(string(v))
 		}
 		f, _ := strconv.ParseFloat(string(v), 64)
 		return f
@@ -114,6 +155,9 @@ func appendAny(dst []byte, v any) ([]byte, string) {
 	case float64:
 		return appendFloat(dst, v)
 	case decimal:
+		if v.scale == 0 {
+			return appendInteger(dst, []byte(v.String()))
+		}
 		return append(dst, v.String()...), ""
 	case time.Time:
 		if v.Equal(forever) || v.Equal(never) {
@@ -206,7 +250,9 @@ func textOfAny(v any) (t *cdc.Type, text []byte, reason string) {
 		return &textType, []byte(v), ""
 	case int:
 		return &integerType, strconv.AppendInt(nil, int64(v), 10), ""
-	case float64, decimal, time.Duration:
+	case decimal:
+		return &numericType, []byte(v.String()), ""
+	case float64, time.Duration:
 		text, reason = appendAny(nil, v)
 		return &numericType, text, reason
 	case time.Time:

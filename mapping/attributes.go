@@ -50,8 +50,8 @@ func (g *grammar) readAttributes(t *strict.Table, skip bool) {
 		g.fail("except", `write "*" = true too, or remove it`, `has no effect without "*" = true`)
 	}
 	s.Except = except
-	if s.Object == "person" && len(s.Attributes) > customerio.MaxAttributes {
-		g.fail("attributes", "", "has %d attributes; Customer.io takes %d in one request", len(s.Attributes), customerio.MaxAttributes)
+	if most := s.mostAttributes(); len(s.Attributes) > most {
+		g.fail("attributes", "", "has %d attributes; Customer.io takes %d in one request", len(s.Attributes), most)
 	}
 }
 

@@ -134,8 +134,8 @@ func (c *ruleCompiler) compile() *rule {
 		r.attributes = append(r.attributes, c.attribute(a))
 		r.nameBytes += len(a.Name)
 	}
-	if s.Object == "person" && s.Star && len(s.Attributes) > customerio.MaxAttributes {
-		c.fail(s.place("attributes"), `leave some out with except = ["…"]`, "%q and the lines beside it make %d attributes; Customer.io takes %d in one request", "*", len(s.Attributes), customerio.MaxAttributes)
+	if most := s.mostAttributes(); s.Star && len(s.Attributes) > most {
+		c.fail(s.place("attributes"), `leave some out with except = ["…"]`, "%q and the lines beside it make %d attributes; Customer.io takes %d in one request", "*", len(s.Attributes), most)
 	}
 	c.ruleHints(r)
 	if len(c.problems) > 0 {
@@ -301,14 +301,21 @@ func (c *ruleCompiler) star() {
 func (c *ruleCompiler) attribute(a Attribute) attribute {
 	out := attribute{Attribute: a, source: c.source(a.Value)}
 	out.asString = c.spec.Object == "person" && isIdentifier(a.Name)
+	if a.Zone != nil && a.Form == FromExpr && a.As != AsUnix {
+		c.fail(a.at, `read the text with date(…, "2006-01-02", "Europe/Berlin"), or write as = "unix"`, "zone has no effect on an expression")
+	}
 	if a.Form != FromColumn || c.table.Index(a.Column) < 0 {
 		return out
 	}
 	if reason := asProblem(a.As, out.kind); reason != "" {
 		c.fail(a.at, "", "as = %q does not fit column %q, which is %s: %s", a.As, a.Column, typeName(c.table, a.Column), reason)
 	}
-	if a.Zone != nil && !zoned(out.kind, a.As) {
+	switch {
+	case a.Zone == nil:
+	case !zoned(out.kind, a.As):
 		c.fail(a.at, "", "zone is for timestamps without one, and column %q is %s", a.Column, typeName(c.table, a.Column))
+	case (a.As == AsString || a.Hash != NoHash) && (out.kind == cdc.Timestamp || out.kind == cdc.Date):
+		c.fail(a.at, "remove it", "zone has no effect on the text of column %q, which is what Postgres writes", a.Column)
 	}
 	return out
 }

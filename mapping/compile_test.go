@@ -18,7 +18,8 @@ import (
 // TestSettings maps one row with one setting changed at a time.
 func TestSettings(t *testing.T) {
 	u := users()
-	row := map[string]any{"id": 42, "email": "  A@b.C ", "first_name": "Ada", "plan": strings.Repeat("p", 1200), "age": 36, "active": "t", "created_at": "2024-01-31 12:00:00+00", "tags": "{a,b}", "User Id": "u-1", "meta": `{"a": {"b": 2}}`}
+	row := map[string]any{"id": 42, "email": "  A@b.C ", "first_name": "Ada", "plan": strings.Repeat("p", 1200), "age": 36, "active": "t", "created_at": "2024-01-31 12:00:00+00", "tags": "{a,b}", "User Id": "u-1", "score": "9007199254740993",
+		"meta": `{"a": {"b": 2}, "n": 12345678901234567890, "ms": 1700000000000}`}
 	for _, c := range []struct{ name, mapping, want string }{
 		{"an email is trimmed, a column of that name is left alone", `person = { email = "email" }
 			[mapping.attributes]
@@ -56,7 +57,10 @@ func TestSettings(t *testing.T) {
 			b = { value = true }
 			l = { value = [1, "a"] }
 			t = { value = { k = "v" } }
-			d = { value = 2024-01-31T12:00:00Z }`, `"attributes":{"s":"x","i":5,"f":1.5,"b":true,"l":[1,"a"],"t":{"k":"v"},"d":1706702400}`},
+			d = { value = 2024-01-31T12:00:00Z }
+			day = { value = 2024-01-31 }
+			noon = { value = 2024-01-31T12:00:00 }
+			hour = { value = 12:00:00.5 }`, `"attributes":{"s":"x","i":5,"f":1.5,"b":true,"l":[1,"a"],"t":{"k":"v"},"d":1706702400,"day":1706659200,"noon":1706702400,"hour":"12:00:00.5"}`},
 		{"expressions of every type", `person = { id = "id" }
 			[mapping.attributes]
 			i = { expr = "age * 2" }
@@ -75,10 +79,38 @@ func TestSettings(t *testing.T) {
 			a = { column = "age", as = "string" }
 			b = { column = "age", as = "bool" }
 			c = { expr = "age + 0.5", as = "unix" }
-			d = { expr = "meta", as = "string" }
+			d = { expr = "meta.a", as = "string" }
 			e = { expr = "'[1, 2]'", as = "json" }
 			f = { column = "first_name", as = "number" }`, `[f: not a number]
-    {"type":"person","action":"identify","identifiers":{"id":"42"},"attributes":{"a":"36","b":true,"c":36,"d":"{\"a\":{\"b\":2}}","e":[1,2]}}`},
+    {"type":"person","action":"identify","identifiers":{"id":"42"},"attributes":{"a":"36","b":true,"c":36,"d":"{\"b\":2}","e":[1,2]}}`},
+		{"text of digits is a number only as JSON writes it", `person = { id = "id" }
+			[mapping.attributes]
+			a = { expr = "'0012'", as = "unix" }
+			b = { expr = "'-007'", as = "unix" }
+			c = { expr = "'0012'", as = "number" }`, `[c: not a number]
+    {"type":"person","action":"identify","identifiers":{"id":"42"},"attributes":{"a":12,"b":-7}}`},
+		{"a large integer is a string, whatever it comes from", `person = { id = "id" }
+			[mapping.attributes]
+			a = "score"
+			b = { expr = "score" }
+			c = { expr = "score + 1" }
+			d = { expr = "[score]" }
+			e = { expr = "meta.n" }
+			f = { column = "score", as = "number" }
+			g = { expr = "meta.n", as = "number" }
+			h = { expr = "meta.n.x" }
+			i = { expr = "string(score)" }
+			j = { expr = "score", as = "string" }
+			phone = { expr = "score" }`,
+			`"attributes":{"a":"9007199254740993","b":"9007199254740993","c":"9007199254740994","d":["9007199254740993"],"e":"12345678901234567890","f":9007199254740993,"g":12345678901234567890,"h":null,"i":"9007199254740993","j":"9007199254740993","phone":"9007199254740993"}`},
+		{"milliseconds are no seconds", `person = { id = "id" }
+			[mapping.attributes]
+			a = { expr = "meta.ms", as = "unix" }
+			b = { expr = "string(meta.ms)", as = "unix" }
+			c = { expr = "meta.ms / 1000", as = "unix" }
+			d = { expr = "253402300799", as = "unix" }
+			e = { expr = "-253402300800", as = "unix" }`,
+			`"attributes":{"c":1700000000,"d":253402300799}`},
 		{"a path into a nested attribute", `person = { id = "id" }
 			[mapping.attributes]
 			"address.city" = "first_name"`, `"attributes":{"address.city":"Ada"}`},
@@ -366,5 +398,84 @@ func TestAwkwardNames(t *testing.T) {
 	m := load(t, strings.Replace(orderEvents, "status != 'draft'", "new.status != 'draft' and row.total > 1", 1), o)
 	if got := mapOne(t, m, insert(o, map[string]any{"id": 1, "user_id": 2, "status": "paid", "total": "1.50"}), nil); got.Answer != customerio.In {
 		t.Error(show(got))
+	}
+}
+
+// TestMostAttributes: `_update` is one of those that Customer.io counts.
+func TestMostAttributes(t *testing.T) {
+	u := users()
+	for _, c := range []struct {
+		behavior string
+		most     int
+	}{{"update_or_create", 300}, {"update_only", 299}} {
+		lines := "[[mapping]]\nname = 'n'\ntable = 'users'\nobject = 'person'\nbehavior = '" + c.behavior + "'\nperson = { id = 'id' }\n[mapping.attributes]\n"
+		for i := range c.most {
+			lines += fmt.Sprintf("a%d = 'age'\n", i)
+		}
+		ask := mapOne(t, load(t, lines, u), insert(u, map[string]any{"id": 1, "age": 2}), nil)
+		if ask.Answer != customerio.In || len(ask.Operation.Attributes) != c.most || ask.Operation.Check() != "" {
+			t.Errorf("%s with %d attributes: %s", c.behavior, c.most, ask.Reason)
+		}
+		doc := strict.Open("pgcio.toml", []byte(lines+"more = 'age'\n"))
+		Parse(doc.Root(), Environment{Workspaces: []string{"main"}})
+		if got := doc.Problems().Error(); !strings.Contains(got, fmt.Sprintf("has %d attributes; Customer.io takes %d", c.most+1, c.most)) {
+			t.Errorf("%s with one more: %q", c.behavior, got)
+		}
+		star := table("public.users", col("id", "int8"))
+		for i := range c.most + 1 {
+			star.Columns = append(star.Columns, col(fmt.Sprintf("c%d", i), "int4"))
+		}
+		doc = strict.Open("pgcio.toml", []byte(strings.SplitAfter(lines, "[mapping.attributes]\n")[0]+"'*' = true\n"))
+		_, problems := Compile(Parse(doc.Root(), Environment{Workspaces: []string{"main"}}), tables(star))
+		if got := problems.Error(); !strings.Contains(got, fmt.Sprintf("make %d attributes; Customer.io takes %d", c.most+1, c.most)) {
+			t.Errorf("%s with every column: %q", c.behavior, got)
+		}
+	}
+}
+
+// TestZoneWithoutEffect: a setting that changes nothing is refused.
+func TestZoneWithoutEffect(t *testing.T) {
+	tbl := table("public.t", col("id", "int8"), col("at", "timestamp"), col("day", "date"), col("text", "text"), col("list", "_timestamp"))
+	for line, want := range map[string]string{
+		`column = "at"`:                   "",
+		`column = "day"`:                  "",
+		`column = "list"`:                 "",
+		`column = "list", as = "string"`:  "",
+		`column = "text", as = "unix"`:    "",
+		`expr = "text", as = "unix"`:      "",
+		`column = "at", as = "string"`:    "zone has no effect on the text of column \"at\"",
+		`column = "day", hash = "sha256"`: "zone has no effect on the text of column \"day\"",
+		`column = "text"`:                 "zone is for timestamps without one",
+		`expr = "at"`:                     "zone has no effect on an expression",
+	} {
+		doc := strict.Open("pgcio.toml", []byte("[[mapping]]\nname='n'\ntable='t'\nobject='person'\nbehavior='update_or_create'\nperson={id='id'}\n[mapping.attributes]\nx = { zone = \"Europe/Berlin\", "+line+" }"))
+		specs := Parse(doc.Root(), Environment{Workspaces: []string{"main"}})
+		if err := doc.Problems().Err(); err != nil {
+			t.Fatal(err)
+		}
+		_, problems := Compile(specs, tables(tbl))
+		if got := problems.Error(); want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
+// TestIdentifierHints: Customer.io ignores a change of an identifier, without a
+// word, unless people are named by cio_id.
+func TestIdentifierHints(t *testing.T) {
+	u := users()
+	for _, c := range []struct{ person, attributes, want string }{
+		{`{ id = "id" }`, `email = "email"`, "Allow updates to email using ID"},
+		{`{ id = "id", email = "email" }`, `email = "email"`, "Allow updates to email using ID"},
+		{`{ email = "email" }`, `id = "id"`, "only for people named by cio_id"},
+		{`{ id = "id" }`, `phone = "plan"`, "only for people named by cio_id"},
+		{`{ id = "id" }`, `id = "id"`, ""},
+		{`{ cio_id = "plan" }`, `email = "email"`, ""},
+		{`{ id = "id" }`, `mail = "email"`, ""},
+	} {
+		hints := load(t, "[[mapping]]\nname='n'\ntable='users'\nobject='person'\nbehavior='update_or_create'\nperson="+c.person+"\n[mapping.attributes]\n"+c.attributes, u).Hints()
+		if c.want == "" && len(hints) > 0 || c.want != "" && (len(hints) != 1 || !strings.Contains(hints[0].Message, c.want)) {
+			t.Errorf("%s, %s: %v, want %q", c.person, c.attributes, hints, c.want)
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"strings"
+
 	"github.com/pgcio/pgcio/cdc"
 	"github.com/pgcio/pgcio/internal/customerio"
 )
@@ -69,7 +71,7 @@ func (r *rowOf) eventKey() {
 
 func (r *rowOf) eventName() bool {
 	if r.rule.event.form == Literal {
-		r.ask.Operation.Name = r.rule.event.text
+		r.ask.Operation.Name = strings.TrimSpace(r.rule.event.text)
 		return true
 	}
 	name, state := r.textOf(&r.rule.event, &r.event)
@@ -84,7 +86,7 @@ func (r *rowOf) eventName() bool {
 		r.refuse("the event's name is null")
 		return false
 	}
-	r.ask.Operation.Name = string(name)
+	r.ask.Operation.Name = strings.TrimSpace(string(name)) // as Customer.io does
 	if reason := customerio.CheckEventName(r.ask.Operation.Name); reason != "" {
 		r.refuse("%s", reason)
 		return false
@@ -127,6 +129,9 @@ func (r *rowOf) eventTime() bool {
 	if !ok {
 		r.refuse("timestamp: it is no time in Unix seconds")
 		return false
+	}
+	if at == 0 {
+		at = 1 // 0 stands for no time at all, and would become the present
 	}
 	r.ask.Operation.Timestamp = at
 	return true

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -72,5 +73,19 @@ func TestBad(t *testing.T) {
 			}
 			golden(t, strings.TrimSuffix(file, ".toml")+".txt", problems.Error()+"\n")
 		})
+	}
+}
+
+// TestLiteralTimesAreUTCs, whatever the machine's zone is: the decoder gives it
+// to times that have none.
+func TestLiteralTimesAreUTCs(t *testing.T) {
+	for _, zone := range []string{"date-local", "datetime-local"} {
+		at := time.Date(2024, 1, 31, 0, 0, 0, 0, time.FixedZone(zone, -5*3600))
+		if got := literal(at); got != int64(1706659200) {
+			t.Errorf("%s: %v", zone, got)
+		}
+	}
+	if got := literal(time.Date(2024, 1, 31, 0, 0, 0, 0, time.FixedZone("", -5*3600))); got != int64(1706677200) {
+		t.Errorf("with an offset: %v", got)
 	}
 }

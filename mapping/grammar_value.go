@@ -144,10 +144,18 @@ func (g *grammar) valueOf(t *strict.Table) Value {
 	return Value{Form: Literal, JSON: text, at: t.Place("value")}
 }
 
-// literal is a decoded TOML value as it is sent: times as Unix seconds.
+// literal is a decoded TOML value as it is sent: times as Unix seconds. Those
+// without an offset, to which the decoder gives the machine's zone, are UTC's.
 func literal(v any) any {
 	switch v := v.(type) {
 	case time.Time:
+		switch v.Location().String() {
+		case "datetime-local", "date-local":
+			_, offset := v.Zone()
+			return v.Unix() + int64(offset)
+		case "time-local":
+			return v.Format("15:04:05.999999999")
+		}
 		return v.Unix()
 	case []any:
 		out := make([]any, len(v))

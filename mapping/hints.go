@@ -24,6 +24,31 @@ func (c *ruleCompiler) ruleHints(r *rule) {
 				effect)
 		}
 	}
+	c.identifierHints()
+}
+
+// identifierHints warn of identifiers that a mapping writes beside the one by
+// which it names people: that Customer.io keeps the old one it does not say.
+func (c *ruleCompiler) identifierHints() {
+	s := &c.spec
+	named := func(t customerio.IdentifierType) bool {
+		return slices.ContainsFunc(s.Person, func(id Identifier) bool { return id.Type == t })
+	}
+	if len(s.Person) == 0 || len(s.Person) == 1 && named(customerio.CioID) {
+		return
+	}
+	for _, a := range s.Attributes {
+		t, is := customerio.Identifying(a.Name)
+		if !is || len(s.Person) == 1 && named(t) {
+			continue
+		}
+		unless := "only for people named by cio_id"
+		if t == customerio.Email && named(customerio.ID) {
+			unless = `only if the workspace's setting "Allow updates to email using ID" is on`
+		}
+		c.hint("it names people by %s and sets %s, which identifies them too: Customer.io changes one that a person has %s, and else accepts the change and ignores it",
+			s.Person[0].Type, a.Name, unless)
+	}
 }
 
 func (c *ruleCompiler) eventHints(r *rule) {

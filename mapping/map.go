@@ -244,7 +244,7 @@ func (r *rowOf) checkSize() {
 	for i := range op.Attributes {
 		size += len(op.Attributes[i].Value)
 	}
-	if size < customerio.MaxItem/4 && len(op.Attributes) <= customerio.MaxAttributes && op.Action != customerio.Track {
+	if size < customerio.MaxItem/4 && len(op.Attributes) < customerio.MaxAttributes && op.Action != customerio.Track {
 		return
 	}
 	for {

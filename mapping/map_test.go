@@ -298,3 +298,20 @@ func TestArena(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeValueIsNotKept: law 12, a row's size is not held when it is done with.
+func TestLargeValueIsNotKept(t *testing.T) {
+	u := users()
+	m := load(t, plainPeople, u)
+	for range 2 {
+		ask := mapOne(t, m, insert(u, map[string]any{"id": 1, "email": strings.Repeat("x", 20<<20), "plan": "pro"}), nil)
+		if len(ask.Left) != 1 || show(ask) == "" {
+			t.Fatal(show(ask))
+		}
+	}
+	m.Reset()
+	mapOne(t, m, insert(u, map[string]any{"id": 2, "plan": "pro"}), nil)
+	if n := cap(m.arena.bytes); n > maxChunk {
+		t.Errorf("%d bytes are kept", n)
+	}
+}

@@ -149,13 +149,15 @@ type arena struct {
 
 const (
 	chunkBytes      = 64 << 10
+	maxChunk        = 1 << 20
 	chunkAttributes = 1 << 10
 	roomForRow      = 4 << 10 // a chunk with less left is let go before a row
 )
 
-// row makes room for a row's values and attributes.
+// row makes room for a row's values and attributes. A chunk that one large value
+// has stretched is not kept: it would hold the value's size for ever.
 func (a *arena) row(attributes int) []customerio.Attribute {
-	if cap(a.bytes)-len(a.bytes) < roomForRow {
+	if cap(a.bytes)-len(a.bytes) < roomForRow || cap(a.bytes) > maxChunk {
 		a.bytes = make([]byte, 0, chunkBytes)
 	}
 	if cap(a.attributes)-len(a.attributes) < attributes {

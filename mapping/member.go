@@ -22,7 +22,7 @@ func member(args ...any) (any, error) {
 			return nil, fmt.Errorf("a map's entry is named by text, not by %s", kindOf(at))
 		}
 		return x[key], nil
-	case string, bool, int, float64:
+	case string, bool, int, float64, decimal:
 		return nil, nil // of a JSON document that is shaped otherwise in this row
 	}
 	if list, ok := listOf(from); ok {

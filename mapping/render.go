@@ -174,8 +174,8 @@ func appendAsNumber(dst []byte, t *cdc.Type, text []byte, zone *time.Location) (
 			return append(dst, '1'), ""
 		}
 		return append(dst, '0'), ""
-	case cdc.Integer:
-		return appendNumber(dst, text)
+	case cdc.Integer, cdc.Numeric:
+		return appendNumber(dst, text) // and not as a string, however large
 	case cdc.Text, cdc.Char:
 		return appendNumber(dst, bytes.TrimSpace(text))
 	}
@@ -215,23 +215,34 @@ func appendAsUnix(dst []byte, t *cdc.Type, text []byte, zone *time.Location) ([]
 		return appendFloor(dst, text)
 	case cdc.Text, cdc.Char:
 		text = bytes.TrimSpace(text)
-		if _, ok := parseInt(text); ok {
-			return append(dst, text...), ""
+		if n, ok := parseInt(text); ok {
+			return appendSeconds(dst, n)
 		}
 	}
 	return appendUnix(dst, text, zone)
 }
 
-// appendFloor appends a number rounded down to an integer.
+// appendFloor appends a number of seconds rounded down to an integer.
 func appendFloor(dst, text []byte) ([]byte, string) {
-	if _, ok := parseInt(text); ok {
-		return append(dst, text...), ""
+	if n, ok := parseInt(text); ok {
+		return appendSeconds(dst, n)
 	}
 	f, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || math.IsNaN(f) || math.Abs(f) >= 1<<62 {
 		return dst, "no time in Unix seconds"
 	}
-	return strconv.AppendInt(dst, int64(math.Floor(f)), 10), ""
+	return appendSeconds(dst, int64(math.Floor(f)))
+}
+
+// lastSecond is the end of the year 9999. A number beyond it counts
+// milliseconds, which Customer.io would take for seconds without a word.
+const lastSecond = 253_402_300_799
+
+func appendSeconds(dst []byte, n int64) ([]byte, string) {
+	if n > lastSecond || n < -lastSecond {
+		return dst, "no time in Unix seconds: it lies beyond the year 9999, as milliseconds do"
+	}
+	return strconv.AppendInt(dst, n, 10), ""
 }
 
 // textState is what came of reading a value as text.

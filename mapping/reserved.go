@@ -27,8 +27,12 @@ func reserved(object, name string) string {
 	if object != "person" {
 		return ""
 	}
-	if why, is := reservedPerson[name]; is {
+	head, _, nested := strings.Cut(name, ".")
+	if why, is := reservedPerson[head]; is {
 		return why
+	}
+	if nested && (isIdentifier(head) || head == "unsubscribed") {
+		return head + " is one value to Customer.io, and has no attributes below it"
 	}
 	if strings.HasPrefix(name, "_") {
 		return "names that begin with _ are for Customer.io's own use"

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"math"
 	"time"
 
 	"github.com/pgcio/pgcio/internal/customerio"
@@ -39,6 +40,18 @@ type Spec struct {
 
 // FullTable is the table's name with its schema.
 func (s *Spec) FullTable() string { return s.Schema + "." + s.Table }
+
+// mostAttributes is how many attributes the mapping may have: `_update` is one
+// that Customer.io counts too, and of an event nobody counts any.
+func (s *Spec) mostAttributes() int {
+	switch {
+	case s.Object != "person":
+		return math.MaxInt
+	case s.Behavior == "update_only":
+		return customerio.MaxAttributes - 1
+	}
+	return customerio.MaxAttributes
+}
 
 // Form says how a value is given.
 type Form uint8

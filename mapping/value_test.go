@@ -215,3 +215,25 @@ func FuzzHstore(f *testing.F)    { fuzzJSON(f, "hstore") }
 func FuzzScalar(f *testing.F) {
 	fuzzJSON(f, "bool", "int8", "float8", "numeric", "money", "timestamptz", "date", "json", "bytea", "bpchar", "text")
 }
+
+// TestLargeIntegersInLists: what is sent as text is a number to expressions.
+func TestLargeIntegersInLists(t *testing.T) {
+	tbl := table("public.t", col("id", "int8"), col("l", "_int8"), col("n", "_numeric"), col("s", "_text"), col("p", "_point2"))
+	row := map[string]any{"id": 1, "l": "{{1,9007199254740993},{NULL,3}}", "n": "{9007199254740993,1.10,123456789012345678901234567890}", "s": "{9007199254740993}", "p": `{"(1,9007199254740993)"}`}
+	for expr, want := range map[string]string{
+		"9007199254740993 in l[0]":        "true",
+		"l[0][1] - 9007199254740000":      "993",
+		"l[1][0] == nil and l[1][1] == 3": "true",
+		"9007199254740993 in n":           "true",
+		"n[1] == 1.1":                     "true",
+		"n":                               `["9007199254740993",1.1,"123456789012345678901234567890"]`,
+		"'9007199254740993' in s":         "true",
+		"p[0].label == '9007199254740993' and p[0].x > 0": "true",
+	} {
+		m := load(t, fmt.Sprintf("[[mapping]]\nname='n'\ntable='t'\nobject='person'\nbehavior='update_only'\nperson={id='id'}\n[mapping.attributes]\nx={expr=%q}", expr), tbl)
+		ask := mapOne(t, m, insert(tbl, row), nil)
+		if len(ask.Operation.Attributes) != 1 || string(ask.Operation.Attributes[0].Value) != want {
+			t.Errorf("%s: %s, want %s", expr, show(ask), want)
+		}
+	}
+}

@@ -122,6 +122,14 @@ type refusedError struct{ reason string }
 
 func (e *refusedError) Error() string { return e.reason }
 
+// laterError says that Customer.io asked to be left alone for a while.
+type laterError struct {
+	reason string
+	after  time.Duration
+}
+
+func (e *laterError) Error() string { return e.reason }
+
 func (c *client) region(ctx context.Context) (Region, error) {
 	var region Region
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.track+"/api/v1/accounts/region", nil)
@@ -138,7 +146,7 @@ func (c *client) region(ctx context.Context) (Region, error) {
 		if reply.Do == customerio.Stop {
 			return region, &refusedError{reply.Reason}
 		}
-		return region, errors.New(reply.Reason)
+		return region, &laterError{reply.Reason, reply.After}
 	}
 	if err := json.Unmarshal(res.body, &region); err != nil || region.Environment == 0 {
 		return region, fmt.Errorf("the region endpoint answered with something else: %.100q", res.body)
@@ -166,7 +174,10 @@ func (c *client) identifierEnabled(ctx context.Context, t customerio.IdentifierT
 		return false, nil
 	}
 	reply := customerio.ReadReply(res.status, res.header, res.body, 1, time.Now())
-	return false, &refusedError{reply.Reason}
+	if reply.Do == customerio.Stop {
+		return false, &refusedError{reply.Reason}
+	}
+	return false, &laterError{reply.Reason, reply.After}
 }
 
 // escape percent-encodes everything that Customer.io's pages ask to have

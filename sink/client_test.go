@@ -179,6 +179,22 @@ func TestIdentifierEnabled(t *testing.T) {
 	}
 }
 
+// TestRefusedMeansCredentials: who is only busy or broken has not judged them.
+func TestRefusedMeansCredentials(t *testing.T) {
+	for status, want := range map[int]bool{401: true, 403: true, 404: true, 307: true, 408: false, 429: false, 500: false, 503: false} {
+		s := New(Config{RequestsPerSecond: 1, Transport: roundTrip(func(*http.Request) (*http.Response, error) { return answers(status, strings.NewReader("")), nil })})
+		if _, err := s.Region(t.Context()); err == nil || Refused(err) != want {
+			t.Errorf("region, %d: %v", status, err)
+		}
+		if status == 404 {
+			continue // the person that is asked for
+		}
+		if _, err := s.IdentifierEnabled(t.Context(), customerio.ID); err == nil || Refused(err) != want {
+			t.Errorf("identifier, %d: %v", status, err)
+		}
+	}
+}
+
 func TestEscapeEncodesWhatCustomerIOAsksFor(t *testing.T) {
 	if got, want := escape("a-b._~0 +@&/é%"), "a-b._~0%20%2B%40%26%2F%C3%A9%25"; got != want {
 		t.Errorf("%s, want %s", got, want)

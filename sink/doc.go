@@ -13,7 +13,7 @@
 //     obeyed; retries are jittered and have no end.
 //   - Nothing is given up for a reason that is not its own: a refused batch is
 //     bisected, an untrustworthy list of errors is checked one by one, and one
-//     operation that keeps answering 5xx does not hold up the others.
+//     operation that keeps failing does not hold up the others.
 //   - Wrong credentials, a redirect or a wrong address stop the workspace, raise
 //     an alarm, and are tried again every minute; nothing is parked for them.
 //   - A workspace that is not the one the state belongs to is sent nothing.

@@ -17,7 +17,8 @@ type pace struct {
 	items    *rate.Limiter // nil: no limit of its own
 	slowed   time.Time     // when the rate was last halved
 	raised   time.Time
-	fails    int
+	fails    int       // failures in a row, those of one moment counted once
+	failedAt time.Time // when the last of them was counted
 	silent   time.Time // nothing is sent before
 }
 
@@ -93,16 +94,20 @@ func (p *pace) took(now time.Time, n int) {
 	}
 }
 
-// failed slows down: by half at most once a second, since what was in flight
-// together fails together.
-func (p *pace) failed(now time.Time, after time.Duration) {
-	p.fails++
-	if now.Sub(p.slowed) >= time.Second {
-		p.set(now, p.current/2)
-		p.slowed = now
+// failed slows down after the failure of a request that left at sent. What was
+// in flight together fails together, and that is one failure: each of them
+// counted, a short outage would be answered with the longest pause there is.
+func (p *pace) failed(now, sent time.Time, after time.Duration) {
+	if !sent.Before(p.failedAt) {
+		p.fails++
+		p.failedAt = now
+		if now.Sub(p.slowed) >= time.Second {
+			p.set(now, p.current/2)
+			p.slowed = now
+		}
+		after = max(after, jitter(p.fails))
 	}
-	silent := now.Add(max(after, jitter(p.fails)))
-	if silent.After(p.silent) {
+	if silent := now.Add(after); silent.After(p.silent) {
 		p.silent = silent
 	}
 }

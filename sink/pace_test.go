@@ -52,14 +52,15 @@ func TestPaceSlowsDownAndRecovers(t *testing.T) {
 	p := newPace(100, 0)
 	now := time.Unix(1_800_000_000, 0)
 	for range 30 { // what was in flight together fails together
-		p.failed(now, 0)
+		p.failed(now, now.Add(-time.Second), 0)
+		now = now.Add(10 * time.Millisecond)
 	}
-	if p.current != 50 {
-		t.Errorf("30 failures at once: %.1f requests a second", p.current)
+	if p.current != 50 || p.fails != 1 || p.wait(now) > firstRetry {
+		t.Errorf("30 failures at once: %.1f requests a second, %d failures, silent for %s", p.current, p.fails, p.wait(now))
 	}
 	for range 20 {
 		now = now.Add(time.Second)
-		p.failed(now, 0)
+		p.failed(now, now, 0)
 	}
 	if p.current != floor {
 		t.Errorf("after 20 seconds of failures: %.1f requests a second", p.current)
@@ -81,7 +82,7 @@ func TestPaceSlowsDownAndRecovers(t *testing.T) {
 	}
 	// A rate below the floor stays what it is.
 	slow := newPace(0.1, 0)
-	slow.failed(now, 0)
+	slow.failed(now, now, 0)
 	if slow.current != 0.1 {
 		t.Errorf("0.1 a second became %.2f", slow.current)
 	}
@@ -90,8 +91,9 @@ func TestPaceSlowsDownAndRecovers(t *testing.T) {
 func TestPaceObeysRetryAfter(t *testing.T) {
 	p := newPace(100, 1000)
 	now := time.Unix(1_800_000_000, 0)
-	p.failed(now, 20*time.Second)
-	p.failed(now, 0) // a second one that asks for nothing shortens nothing
+	p.failed(now, now.Add(-time.Second), 0)
+	p.failed(now, now.Add(-time.Second), 20*time.Second) // of what was in flight together, too
+	p.failed(now, now, 0)                                // another one that asks for nothing shortens nothing
 	if d := p.wait(now); d < 20*time.Second || d > 21*time.Second {
 		t.Errorf("silent for %s, 20 s were asked for", d)
 	}

@@ -13,7 +13,8 @@ import (
 type unit struct {
 	items  []*state.Item
 	single bool // to /entity, so that the reply can mean nothing else
-	fails  int  // 5xx and lost replies in a row
+	sent   time.Time
+	fails  int // in a row: lost replies, 5xx and what says nothing of the operations
 
 	// A unit that fails while others succeed is suspected: what it fails of is
 	// its own, so that it slows down nobody but itself.
@@ -21,6 +22,7 @@ type unit struct {
 	due       time.Time // of a suspect: not sent before
 	since     time.Time // since when others have succeeded while it failed; zero: they have not
 	good, bad int       // Sink.good and Sink.bad when it last failed
+	stopped   bool      // it has been answered that nothing gets through
 }
 
 // retry takes the first unit that may be sent again now, if there is one.
@@ -65,7 +67,18 @@ func (s *Sink) halve(u *unit) {
 	}
 }
 
+// ownFault tells of a unit that is answered that nothing gets through, as others
+// last were not, whether that is the unit's own: others have got through since
+// it was last answered so. A firewall before Customer.io may dislike the text of
+// one operation, and that is no reason to stop.
+func (s *Sink) ownFault(u *unit) bool { return u.suspect || u.stopped && s.good > u.good }
+
 func (s *Sink) stop(now time.Time, r result) {
+	if !r.unit.suspect {
+		s.bad++
+	}
+	r.unit.stopped = true
+	r.unit.good, r.unit.bad = s.good, s.bad
 	s.later(r.unit)
 	s.pace.silent = now.Add(probeEvery)
 	s.log.Error("workspace stopped", "error", r.reply.Reason, "again_in", probeEvery)
@@ -73,23 +86,23 @@ func (s *Sink) stop(now time.Time, r result) {
 }
 
 const (
-	// failsToBisect is how often a request may be answered 5xx, while others
-	// succeed, before one of its operations is suspected.
+	// failsToBisect is how often a request may fail, while others succeed,
+	// before one of its operations is suspected.
 	failsToBisect = 3
-	// poisonAfter is how long a single operation may be answered so, while
-	// others succeed, before it is parked.
+	// poisonAfter is how long a single operation may fail, while others succeed,
+	// before it is parked.
 	poisonAfter = 24 * time.Hour
 )
 
 // backoff sends a unit again later, or in halves when it alone fails.
 func (s *Sink) backoff(now time.Time, r result) {
 	u := r.unit
-	if r.lost || r.code >= http.StatusInternalServerError {
+	if !slower(r.code) {
 		s.suspect(now, u)
 	}
 	switch {
 	case !u.suspect:
-		s.pace.failed(now, r.reply.After)
+		s.pace.failed(now, u.sent, r.reply.After)
 		s.log.Warn("request failed, it is sent again", "error", r.reply.Reason, "operations", len(u.items), "again_in", s.pace.silent.Sub(now).Round(time.Millisecond))
 		s.setState("waiting", r.reply.Reason)
 	case u.since.IsZero():
@@ -110,8 +123,17 @@ func (s *Sink) backoff(now time.Time, r result) {
 	s.later(u)
 }
 
-// suspect judges a unit that was answered 5xx, or not at all, by what became of
-// others since it last was.
+// slower tells whether a status asks for patience, whatever was sent.
+func slower(code int) bool {
+	switch code {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return false
+}
+
+// suspect judges a unit that was answered 5xx, with what says nothing, or not at
+// all, by what became of others since it last was.
 func (s *Sink) suspect(now time.Time, u *unit) {
 	if !u.suspect {
 		s.bad++

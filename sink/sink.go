@@ -122,8 +122,7 @@ func (s *Sink) setState(state, problem string) {
 type result struct {
 	unit  *unit
 	reply customerio.Reply
-	lost  bool // no reply came
-	code  int
+	code  int // 0: no reply came
 }
 
 // Run sends until ctx ends, then finishes what is in flight, gives back what
@@ -178,6 +177,10 @@ func (s *Sink) verify(ctx context.Context) error {
 		} else {
 			s.pace.fails++
 			wait = jitter(s.pace.fails)
+			var later *laterError
+			if errors.As(err, &later) {
+				wait = max(wait, later.after)
+			}
 			s.log.Warn("workspace cannot be reached", "error", err, "again_in", wait.Round(time.Millisecond))
 			s.setState("waiting", err.Error())
 		}
@@ -273,7 +276,7 @@ func (s *Sink) step(ctx context.Context) (wait time.Duration, woken <-chan struc
 		// hand fails.
 		var u *unit
 		var next time.Time
-		fresh := ailing && !s.blocked && s.retried >= len(s.again) && len(s.again) < maxInFlight
+		fresh := ailing && s.retried >= len(s.again) && len(s.again) < maxInFlight
 		if !fresh {
 			u = s.retry(now)
 		}
@@ -328,6 +331,7 @@ func (s *Sink) withhold(items []*state.Item) []*state.Item {
 // launch sends a unit's request.
 func (s *Sink) launch(ctx context.Context, now time.Time, u *unit) {
 	s.flying++
+	u.sent = now
 	for _, it := range u.items {
 		it.Rest(false)
 	}
@@ -347,7 +351,7 @@ func (s *Sink) launch(ctx context.Context, now time.Time, u *unit) {
 		res, err := s.client.send(ctx, path, body)
 		s.cfg.Fail("after-request")
 		if err != nil {
-			s.results <- result{unit: u, reply: customerio.Reply{Reason: err.Error()}, lost: true}
+			s.results <- result{unit: u, reply: customerio.Reply{Reason: err.Error()}}
 			return
 		}
 		s.results <- result{unit: u, reply: customerio.ReadReply(res.status, res.header, res.body, len(u.items), time.Now()), code: res.status}
@@ -359,7 +363,7 @@ func (s *Sink) took(r result) {
 	s.flying--
 	now := time.Now()
 	u := r.unit
-	s.blocked = r.reply.Do == customerio.Stop
+	s.blocked = r.reply.Do == customerio.Stop && (s.blocked || !s.ownFault(u))
 	switch r.reply.Do {
 	case customerio.Settle:
 		s.good++
@@ -387,7 +391,12 @@ func (s *Sink) took(r result) {
 			s.later(&unit{items: []*state.Item{it}, single: true})
 		}
 	case customerio.Stop:
-		s.stop(now, r)
+		if s.blocked {
+			s.stop(now, r)
+			return
+		}
+		u.suspect = true
+		s.backoff(now, r)
 	default:
 		s.backoff(now, r)
 	}

@@ -294,11 +294,11 @@ func TestUntrustworthyListIsCheckedSingly(t *testing.T) {
 	}
 }
 
-// TestPoisonHoldsUpNobody: one operation that Customer.io answers 5xx does not
-// keep the others waiting, does not slow them down, and is parked after a day
-// on which others succeeded.
+// TestPoisonHoldsUpNobody: one operation that Customer.io answers 5xx, or with
+// what says nothing, does not keep the others waiting, does not slow them down,
+// and is parked after a day on which others succeeded.
 func TestPoisonHoldsUpNobody(t *testing.T) {
-	for _, fault := range []simulator.Fault{{Kind: "status", Status: 500, Match: "poison"}, {Kind: "reset_before", Match: "poison"}} {
+	for _, fault := range []simulator.Fault{{Kind: "status", Status: 500, Match: "poison"}, {Kind: "reset_before", Match: "poison"}, {Kind: "html", Match: "poison"}} {
 		t.Run(fault.Kind, func(t *testing.T) {
 			inBubble(t, func(r *rig) {
 				r.faults(fault)
@@ -369,6 +369,55 @@ func TestWrongWorkspaceIsSentNothing(t *testing.T) {
 		}
 		if r.books().Waiting != 1 {
 			t.Errorf("the books are %+v", r.books())
+		}
+	})
+}
+
+// TestRegionObeysRetryAfter as everything else does.
+func TestRegionObeysRetryAfter(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.faults(simulator.Fault{Kind: "status", Status: 429, RetryAfter: 90, Path: "/accounts/region", Times: 1})
+		r.start()
+		time.Sleep(2 * time.Minute)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if len(r.sent) != 2 || r.sent[1].at.Sub(r.sent[0].at) < 90*time.Second {
+			t.Errorf("asked at %v, 90 s were to lie between", r.sent)
+		}
+	})
+}
+
+// TestOneForbiddenOperationDoesNotStopTheOthers: where only what is in hand is
+// answered 403, as by a firewall that dislikes its text, the others get their
+// turn, whatever else shares its batch is found to be fine, and it is parked
+// after a day.
+func TestOneForbiddenOperationDoesNotStopTheOthers(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.faults(simulator.Fault{Kind: "status", Status: 403, Path: "/api/v2/", Match: "forbidden"})
+		r.commit(order("forbidden", "1"), order("beside it", "1"), order("and", "1"))
+		r.start()
+		time.Sleep(time.Minute)
+		began := time.Now()
+		for i := range 100 {
+			r.commit(order(strconv.Itoa(i), "2"))
+		}
+		for r.books().Waiting > 1 {
+			if time.Sleep(time.Second); time.Since(began) > 5*time.Minute {
+				t.Fatalf("the others wait: %+v", r.books())
+			}
+		}
+		for i := range 26 * 60 {
+			time.Sleep(time.Minute)
+			r.commit(order("after "+strconv.Itoa(i), "2"))
+			if i == 100 {
+				time.Sleep(100 * time.Millisecond)
+				if b, st := r.books(), r.sink.Status(); b.Waiting != 1 || st.State != "sending" {
+					t.Errorf("%d wait, the status is %+v", b.Waiting, st)
+				}
+			}
+		}
+		if parked := r.parked(); len(parked) != 1 || !strings.Contains(parked["Ordered of id:1"], "403") {
+			t.Errorf("parked %v", parked)
 		}
 	})
 }
@@ -458,5 +507,25 @@ func TestStateThatCannotBeWrittenEndsTheRun(t *testing.T) {
 		}
 		r.stop()
 		r.stop = nil
+	})
+}
+
+// TestFailingTogetherIsOneFailure: of a short outage that catches many requests
+// on their way nothing is left soon after. Each of them counted would mean the
+// longest pause there is.
+func TestFailingTogetherIsOneFailure(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.delay = 300 * time.Millisecond
+		r.start()
+		for i := range 40 { // a request each
+			time.Sleep(20 * time.Millisecond)
+			r.commit(order(strconv.Itoa(i), strconv.Itoa(i)))
+			if i == 20 {
+				r.faults(simulator.Fault{Kind: "status", Status: 503, Path: "/api/v2/"})
+			}
+		}
+		time.Sleep(200 * time.Millisecond)
+		r.faults()
+		r.settled(5 * time.Second)
 	})
 }

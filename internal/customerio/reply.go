@@ -55,7 +55,7 @@ func ReadReply(status int, header http.Header, body []byte, n int, now time.Time
 		if err := json.Unmarshal(body, &object); err != nil || object == nil {
 			return Reply{Reason: "Customer.io answered 200 with a body that is no JSON object" + said(body)}
 		}
-		if _, some := object["errors"]; some {
+		if list, some := object["errors"]; some && !empty(list) {
 			return multi(object, n)
 		}
 		return Reply{Do: Settle, Verdicts: all(n, Verdict{Kind: Accepted})}
@@ -73,7 +73,7 @@ func ReadReply(status int, header http.Header, body []byte, n int, now time.Time
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status >= 500:
 		return Reply{After: retryAfter(header, now), Reason: reason()}
 	case status >= 300 && status < 400:
-		return Reply{Do: Stop, Reason: fmt.Sprintf("Customer.io answered %d, a redirect to %q: is this the workspace's region?", status, header.Get("Location"))}
+		return Reply{Do: Stop, Reason: fmt.Sprintf("Customer.io answered %d, a redirect to %q: is this the workspace's region?", status, cut(header.Get("Location")))}
 	case status >= 400:
 		// Not about an operation: the credentials, or the address.
 		return Reply{Do: Stop, Reason: reason()}
@@ -88,6 +88,12 @@ func all(n int, v Verdict) []Verdict {
 		vs[i] = v
 	}
 	return vs
+}
+
+// empty tells whether a list of errors is there and names none.
+func empty(list json.RawMessage) bool {
+	var errors []json.RawMessage
+	return json.Unmarshal(list, &errors) == nil && len(errors) == 0
 }
 
 // unsure is a reply of which is known only that part of the request may have

@@ -43,6 +43,8 @@ func TestReadReply(t *testing.T) {
 		{name: "null", status: 200, body: `null`, n: 3, do: Backoff},
 		{name: "a text", status: 200, body: `"ok"`, n: 3, do: Backoff},
 		{name: "two objects", status: 200, body: `{}{}`, n: 3, do: Backoff},
+		{name: "accepted, with a list of no errors", status: 200, body: `{"errors":[ ]}`, n: 3, do: Settle, kinds: "aaa"},
+		{name: "accepted, with null for a list", status: 200, body: `{"errors":null}`, n: 1, do: Settle, kinds: "a"},
 		{name: "200 that lists errors", status: 200, body: `{"errors":[{"batch_index":1,"message":"m"}]}`, n: 3, do: Settle, kinds: "ara"},
 		{name: "200 with errors that make no sense", status: 200, body: `{"errors":[{"message":"m"}]}`, n: 3, do: Singly},
 		{name: "200 with no list in errors", status: 200, body: `{"errors":"no"}`, n: 3, do: Singly},
