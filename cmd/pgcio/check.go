@@ -8,10 +8,12 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/time/rate"
 
 	"github.com/pgcio/pgcio/cdc"
 	"github.com/pgcio/pgcio/internal/customerio"
@@ -186,44 +188,62 @@ func exposed(address string) bool {
 	return ip == nil || !ip.IsLoopback()
 }
 
-// checkIdentifiers asks whether a workspace accepts the kinds of identifier that
-// the mappings use: it ignores people named otherwise, without a word.
+// checkIdentifiers asks which kinds of identifier a workspace accepts. People whom
+// mappings name otherwise it ignores, without a word.
 func checkIdentifiers(ctx context.Context, cfg *config, w *workspaceConfig, s *sink.Sink) (found []finding) {
 	subject := "workspace " + w.name
-	var kinds []customerio.IdentifierType
-	for i := range cfg.mappings {
-		if m := &cfg.mappings[i]; m.Workspace == w.name {
-			for _, p := range m.Person {
-				// Every workspace has cio_id.
-				if p.Type != customerio.CioID && !slices.Contains(kinds, p.Type) {
-					kinds = append(kinds, p.Type)
-				}
-			}
-		}
-	}
-	for _, kind := range kinds {
-		if w.appAPIKey.reveal() == "" {
+	used := identifiersUsed(cfg, w)
+	if w.appAPIKey.reveal() == "" {
+		for _, kind := range used {
 			found = append(found, finding{warning, subject,
 				fmt.Sprintf("whether it identifies people by %s cannot be asked without app_api_key", kind),
 				fmt.Sprintf("add app_api_key, or see in Customer.io's workspace settings that %s is an identifier", kind)})
-			continue
 		}
-		enabled, err := s.IdentifierEnabled(ctx, kind)
+		return found
+	}
+	pace := rate.NewLimiter(rate.Limit(w.appRequestsPerSecond), 1)
+	var accepted []string
+	for _, kind := range []customerio.IdentifierType{customerio.ID, customerio.Email} {
+		err := pace.Wait(ctx)
+		var enabled bool
+		if err == nil {
+			enabled, err = s.IdentifierEnabled(ctx, kind)
+		}
 		switch {
 		case sink.Refused(err):
-			found = append(found, finding{failure, subject, fmt.Sprintf("asking whether it identifies people by %s: %v", kind, err), "correct app_api_key"})
+			return append(found, finding{failure, subject, fmt.Sprintf("asking whether it identifies people by %s: %v", kind, err), "correct app_api_key"})
 		case err != nil:
 			address := w.sink(0, nil).AppURL
-			found = append(found, finding{failure, subject, fmt.Sprintf("asking %s whether it identifies people by %s: %v", address, kind, err), unreachable(address, err)})
-		case !enabled:
+			return append(found, finding{failure, subject, fmt.Sprintf("asking %s whether it identifies people by %s: %v", address, kind, err), unreachable(address, err)})
+		case enabled:
+			accepted = append(accepted, kind.String())
+		case slices.Contains(used, kind):
 			found = append(found, finding{failure, subject,
 				fmt.Sprintf("it does not identify people by %s, and would ignore those that mappings name so", kind),
 				fmt.Sprintf("allow %s as an identifier in Customer.io's workspace settings, or name people otherwise", kind)})
-		default:
-			found = append(found, finding{fine, subject, fmt.Sprintf("identifies people by %s", kind), ""})
 		}
 	}
+	if len(accepted) > 0 {
+		found = append(found, finding{fine, subject, "identifies people by " + strings.Join(accepted, " and by "), ""})
+	}
 	return found
+}
+
+// identifiersUsed are the kinds of identifier by which mappings name a
+// workspace's people, but cio_id, which every workspace has.
+func identifiersUsed(cfg *config, w *workspaceConfig) (kinds []customerio.IdentifierType) {
+	for i := range cfg.mappings {
+		m := &cfg.mappings[i]
+		if m.Workspace != w.name {
+			continue
+		}
+		for _, p := range m.Person {
+			if p.Type != customerio.CioID && !slices.Contains(kinds, p.Type) {
+				kinds = append(kinds, p.Type)
+			}
+		}
+	}
+	return kinds
 }
 
 func writeFindings(w io.Writer, found []finding) error {

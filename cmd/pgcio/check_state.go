@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/pgcio/pgcio/cdc"
 	"github.com/pgcio/pgcio/internal/status"
@@ -37,7 +39,7 @@ func checkState(ctx context.Context, cfg *config) (kept keptState, found []findi
 	}
 	if _, err := os.Stat(cfg.state.path); errors.Is(err, fs.ErrNotExist) {
 		kept.source.None = true
-		return kept, []finding{{fine, subject, "does not exist yet: pgcio setup, or the first pgcio run, makes it", ""}}
+		return kept, []finding{unmade(subject, cfg.state.path)}
 	}
 	options := cfg.stateOptions(nil)
 	options.ReadOnly = true
@@ -69,6 +71,23 @@ func checkState(ctx context.Context, cfg *config) (kept keptState, found []findi
 		found = append(found, finding{warning, subject, err.Error(), ""})
 	}
 	return kept, found
+}
+
+// unmade looks at where a state file is to be made. The directory may be missing
+// before the first start, for which systemd makes it.
+func unmade(subject, path string) finding {
+	const mayWrite, mayEnter = 2, 1
+	dir := filepath.Dir(path)
+	switch err := syscall.Access(dir, mayWrite|mayEnter); {
+	case err == nil:
+		return finding{fine, subject, "does not exist yet: pgcio setup, or the first pgcio run, makes it", ""}
+	case errors.Is(err, fs.ErrNotExist):
+		return finding{warning, subject, "does not exist yet, nor does the directory " + dir,
+			"make it, for the daemon's user alone (systemd makes the unit's), or correct state.path"}
+	default:
+		return finding{warning, subject, fmt.Sprintf("does not exist yet, and cannot be made in %s: %v", dir, err),
+			"run check as the daemon's user, or let that write there"}
+	}
 }
 
 // daemonFindings are what a running daemon says of itself.

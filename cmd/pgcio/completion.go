@@ -32,3 +32,20 @@ func (a *app) completionCommand() *cobra.Command {
 		},
 	}
 }
+
+// completeFlag offers the values that a flag may have.
+func completeFlag(cmd *cobra.Command, flag string, values []string) {
+	must(cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)))
+}
+
+// completeFiles offers files with one extension as a flag's value.
+func completeFiles(cmd *cobra.Command, flag, extension string) {
+	must(cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions([]string{extension}, cobra.ShellCompDirectiveFilterFileExt)))
+}
+
+// must stops a program that names a flag which it does not have.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

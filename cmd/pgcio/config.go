@@ -110,6 +110,15 @@ func (c *config) workspaceNames() []string {
 	return names
 }
 
+// mappingNames are the names of the mappings, in the order of the file.
+func (c *config) mappingNames() []string {
+	names := make([]string, len(c.mappings))
+	for i := range c.mappings {
+		names[i] = c.mappings[i].Name
+	}
+	return names
+}
+
 // reader reads the sections that are pgcio's own, in which the environment may
 // be named.
 type reader struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -28,6 +29,8 @@ func (r *reader) state(t *strict.Table) stateConfig {
 	}
 	if c.path == "" {
 		t.Problem("path", "", "must not be empty")
+	} else if info, err := os.Stat(c.path); err == nil && info.IsDir() {
+		t.Problem("path", "name a file in it: "+filepath.Join(c.path, "state.db"), "%s is a directory", c.path)
 	}
 	if n, ok := t.Size("max_size"); ok {
 		c.maxSize = n

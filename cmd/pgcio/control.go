@@ -19,7 +19,7 @@ import (
 // file, which only the daemon's user may open:
 //
 //	GET  /status                    the status, as GET /api/status has it
-//	GET  /parked?orphaned=1         the entries set aside
+//	GET  /parked?orphaned=1         the entries set aside, and whether there are more
 //	GET  /parked/ID                 one of them
 //	POST /parked/retry, /drop       a selection; the answer says how many
 

@@ -224,11 +224,7 @@ func serveControl(loop *loops, cfg *config, view *view, store *state.Store) erro
 	if err != nil {
 		return err
 	}
-	names := make([]string, len(cfg.mappings))
-	for i := range cfg.mappings {
-		names[i] = cfg.mappings[i].Name
-	}
-	d := &desk{snapshot: view.asked, store: store, mappings: names}
+	d := &desk{snapshot: view.asked, store: store, mappings: cfg.mappingNames()}
 	server := &http.Server{Handler: controlHandler(d), ReadHeaderTimeout: 10 * time.Second}
 	loop.start("control socket", func(ctx context.Context) error { return serve(ctx, server, l) })
 	return nil

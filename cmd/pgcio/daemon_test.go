@@ -19,6 +19,7 @@ import (
 	"github.com/pgcio/pgcio/cdc"
 	"github.com/pgcio/pgcio/internal/status"
 	"github.com/pgcio/pgcio/internal/strict"
+	"github.com/pgcio/pgcio/state"
 )
 
 func TestExitStatus(t *testing.T) {
@@ -301,6 +302,24 @@ func TestBar(t *testing.T) {
 	}
 	if got := bar(m, "3s", 20); got != "people 25 of 100, 3s left" {
 		t.Errorf("narrow: %q", got)
+	}
+}
+
+// A table that was never analyzed has no estimate: what was read of it is not all.
+func TestProgressWithoutAnEstimate(t *testing.T) {
+	running := state.Backfill{Running: true, Rows: 4000, Total: -1}
+	if got := backfill(running); got != (status.Backfill{Rows: 4000}) || got.String() != "4000" {
+		t.Errorf("while it runs: %+v, %q", got, got.String())
+	}
+	var b bytes.Buffer
+	p := &progress{log: slog.New(slog.NewTextHandler(&b, nil))}
+	p.show(status.Snapshot{Mappings: []status.Mapping{{Name: "people", State: status.MappingBackfilling, Backfill: backfill(running)}}})
+	if !strings.HasSuffix(b.String(), "msg=backfill mapping=people rows=4000 left=unknown\n") {
+		t.Errorf("log: %s", b.String())
+	}
+	running.Running = false
+	if got := backfill(running).String(); got != "4000 of 4000" {
+		t.Errorf("at its end: %q", got)
 	}
 }
 

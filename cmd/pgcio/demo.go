@@ -80,12 +80,28 @@ func (a *app) demo(ctx context.Context, log *slog.Logger, limit time.Duration) (
 		return fmt.Errorf("making the demo's directory: %w", err)
 	}
 
-	fmt.Fprintln(a.stdout, "filling a shop with 2000 people and 3000 orders …")
-	shop, err := openShop(ctx, cluster.URL(""))
+	session, err := pgtest.Open(ctx, cluster.URL(""))
 	if err != nil {
 		return interrupted(ctx, err)
 	}
+	shop := newShop(session)
 	end.then("shop's connection", shop.close)
+	if cluster.Dir == "" { // a server that was there before
+		if err := markDemo(ctx, session, cluster.Database); err != nil {
+			return interrupted(ctx, err)
+		}
+		dropped, err := dropLeftovers(ctx, session)
+		if err != nil {
+			log.Warn("what earlier demos left stays until the next one", "error", err)
+		}
+		for _, name := range dropped {
+			fmt.Fprintf(a.stdout, "dropped %s and its slot, which a demo that was killed had left\n", name)
+		}
+	}
+	fmt.Fprintln(a.stdout, "filling a shop with 2000 people and 3000 orders …")
+	if err := shop.open(ctx); err != nil {
+		return interrupted(ctx, err)
+	}
 
 	sim, ws, err := newSimulator(simulator.DefaultSettings(), 1)
 	if err != nil {

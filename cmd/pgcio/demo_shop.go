@@ -69,16 +69,16 @@ total = "total"
 items = "items"
 `
 
-// openShop makes the shop's tables, with what happened before today.
-func openShop(ctx context.Context, url string) (*shop, error) {
-	session, err := pgtest.Open(ctx, url)
-	if err != nil {
-		return nil, err
+func newShop(session *pgtest.Session) *shop {
+	return &shop{session: session, rng: rand.New(rand.NewPCG(1, 2)), users: 2000, orders: 3000}
+}
+
+// open makes the shop's tables, with what happened before today.
+func (s *shop) open(ctx context.Context) error {
+	if err := s.session.Exec(ctx, shopSchema); err != nil {
+		return fmt.Errorf("making the demo's tables: %w", err)
 	}
-	if err := session.Exec(ctx, shopSchema); err != nil {
-		return nil, fmt.Errorf("making the demo's tables: %w", err)
-	}
-	return &shop{session: session, rng: rand.New(rand.NewPCG(1, 2)), users: 2000, orders: 3000}, nil
+	return nil
 }
 
 // trade does business until ctx ends: a few commits at a time, with pauses, as

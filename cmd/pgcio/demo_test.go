@@ -154,27 +154,85 @@ func TestDemoLeavesNothing(t *testing.T) {
 	}
 }
 
+// held lists the databases and slots of a server.
+func held(t *testing.T, db *pgtest.DB) (all []string) {
+	rows := db.Query(t, `SELECT datname FROM pg_database UNION ALL SELECT slot_name::text FROM pg_replication_slots ORDER BY 1`)
+	for _, r := range rows {
+		all = append(all, strings.Join(r, "|"))
+	}
+	return all
+}
+
+// On a server that was there before, a demo that is killed leaves its database and
+// slot; the next one drops them, and nothing of one that runs.
+func TestDemoAfterAKilledOne(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.New(t)
+	db := cluster.DB()
+	env := pgtest.EnvPostgres + "=" + cluster.URL("")
+	before := held(t, db)
+	running := startDemo(t, env)
+	running.until("streaming")
+	beside := held(t, db)
+	killed := startDemo(t, env)
+	killed.until("streaming")
+	left := held(t, db)
+	if err := killed.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	killed.until("")
+	_ = killed.cmd.Wait()
+	// Postgres notices a moment later that nobody is there any more.
+	var theirs string
+	for _, name := range left {
+		if strings.HasPrefix(name, "pgcio_test_") && !slices.Contains(beside, name) {
+			theirs = name
+		}
+	}
+	for deadline := time.Now().Add(patience); db.Value(t, `SELECT count(*) FROM pg_stat_activity WHERE datname = $1`, theirs) != "0"; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the killed demo's sessions in %s do not end", theirs)
+		}
+	}
+	if now := held(t, db); !slices.Equal(now, left) {
+		t.Fatalf("a killed demo left %v, want all of %v", now, left)
+	}
+	next := startDemo(t, env, envDemoSeconds+"=1")
+	next.until("dropped " + theirs)
+	next.until("all of it has arrived")
+	next.until("")
+	if err := next.cmd.Wait(); err != nil || next.wrong.Len() > 0 {
+		t.Errorf("the next demo ended with %v: %s", err, next.wrong.String())
+	}
+	if now := held(t, db); !slices.Equal(now, beside) {
+		t.Errorf("the server has %v, want what the demo has that still runs: %v", now, beside)
+	}
+	if err := running.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	running.until("all of it has arrived")
+	running.until("")
+	if err := running.cmd.Wait(); err != nil || running.wrong.Len() > 0 {
+		t.Errorf("the demo beside it ended with %v: %s", err, running.wrong.String())
+	}
+	if now := held(t, db); !slices.Equal(now, before) {
+		t.Errorf("the server had %v, and has %v", before, now)
+	}
+}
+
 // On a server that was there before, the demo makes a database, drops it, and
 // does not show how it got in.
 func TestDemoOnARunningServer(t *testing.T) {
 	cluster := pgtest.New(t)
 	db := cluster.DB()
-	names := func() []string {
-		rows := db.Query(t, `SELECT datname FROM pg_database UNION ALL SELECT slot_name::text FROM pg_replication_slots ORDER BY 1`)
-		var all []string
-		for _, r := range rows {
-			all = append(all, strings.Join(r, "|"))
-		}
-		return all
-	}
-	before := names()
+	before := held(t, db)
 	d := startDemo(t, pgtest.EnvPostgres+"="+cluster.URL(""), envDemoSeconds+"=1")
 	d.until("all of it has arrived")
 	d.until("")
 	if err := d.cmd.Wait(); err != nil || d.wrong.Len() > 0 {
 		t.Errorf("it ended with %v: %s", err, d.wrong.String())
 	}
-	if after := names(); !slices.Equal(before, after) {
+	if after := held(t, db); !slices.Equal(before, after) {
 		t.Errorf("the server had %v, and has %v", before, after)
 	}
 	_, password, _ := strings.Cut(strings.TrimPrefix(cluster.URL(""), "postgres://"), ":")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,9 +22,15 @@ type desk struct {
 	mappings []string // the names of those in force
 }
 
-// listLimit is how many entries a list shows at most. There may be a hundred
-// thousand, and whoever lists so many wants another tool.
+// listLimit is how many entries of a mapping a list shows at most. There may be a
+// hundred thousand, and whoever lists so many wants another tool.
 const listLimit = 10_000
+
+// asideList is what a list shows.
+type asideList struct {
+	Entries []state.Aside `json:"entries"`
+	Cut     bool          `json:"cut"` // of a mapping there may be more
+}
 
 // selection is which entries a retry or a drop is about.
 type selection struct {
@@ -49,17 +56,44 @@ func (s selection) check() error {
 	return nil
 }
 
-func (d *desk) list(orphaned bool) ([]state.Aside, error) {
-	list, err := d.store.Asides("", orphaned, listLimit)
+func (d *desk) list(orphaned bool) (asideList, error) {
+	all, err := d.store.Asides("", orphaned, listLimit)
+	if err == nil && len(all) == listLimit {
+		// One mapping's entries stand behind another's: each has its share.
+		all, err = d.shares(all, orphaned)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("listing what is set aside: %w", err)
+		return asideList{}, fmt.Errorf("listing what is set aside: %w", err)
 	}
-	if list == nil {
-		list = []state.Aside{}
+	list := asideList{Entries: append([]state.Aside{}, all...)}
+	count := map[string]int{}
+	for i := range list.Entries {
+		e := &list.Entries[i]
+		nameRow(e)
+		count[e.Mapping]++
+		list.Cut = list.Cut || count[e.Mapping] == listLimit
 	}
-	for i := range list {
-		nameRow(&list[i])
+	return list, nil
+}
+
+// shares adds to a list what it lacks of the mappings in force.
+func (d *desk) shares(list []state.Aside, orphaned bool) ([]state.Aside, error) {
+	listed := make(map[uint64]bool, len(list))
+	for _, e := range list {
+		listed[e.ID] = true
 	}
+	for _, name := range d.mappings {
+		share, err := d.store.Asides(name, orphaned, listLimit)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range share {
+			if !listed[e.ID] {
+				list = append(list, e)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b state.Aside) int { return cmp.Compare(a.ID, b.ID) })
 	return list, nil
 }
 

@@ -37,5 +37,5 @@ func offlineDesk(ctx context.Context, cfg *config) (d *desk, done func() error, 
 		s.Alarms = append([]status.Alarm{{Name: "not_running", Since: since, Detail: "no daemon is running; this is what the state file says"}}, s.Alarms...)
 		return s
 	}
-	return &desk{snapshot: snapshot, store: store}, store.Close, nil
+	return &desk{snapshot: snapshot, store: store, mappings: cfg.mappingNames()}, store.Close, nil
 }

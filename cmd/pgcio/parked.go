@@ -32,7 +32,7 @@ func (a *app) parkedListCommand() *cobra.Command {
 		Short: "list the entries, oldest first",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var list []state.Aside
+			var list asideList
 			query := url.Values{}
 			if orphaned {
 				query.Set("orphaned", "1")
@@ -44,10 +44,13 @@ func (a *app) parkedListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return writeJSON(a.stdout, list)
+			if list.Cut {
+				fmt.Fprintf(a.stderr, "of a mapping only the oldest %d are listed; `pgcio status` says how many changes there are\n", listLimit)
 			}
-			if len(list) == 0 {
+			if asJSON {
+				return writeJSON(a.stdout, list.Entries)
+			}
+			if len(list.Entries) == 0 {
 				what := "parked"
 				if orphaned {
 					what = "orphaned"
@@ -55,7 +58,7 @@ func (a *app) parkedListCommand() *cobra.Command {
 				_, err := fmt.Fprintf(a.stderr, "nothing is %s\n", what)
 				return err
 			}
-			return writeAsides(a.stdout, list)
+			return writeAsides(a.stdout, list.Entries)
 		},
 	}
 	cmd.Flags().BoolVar(&orphaned, "orphaned", false, "what waits for a person or object that is not there yet")

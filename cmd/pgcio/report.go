@@ -104,7 +104,11 @@ func (p *progress) show(s status.Snapshot) {
 	}
 	if time.Since(p.logged) >= logInterval {
 		p.logged = time.Now()
-		p.log.Info("backfill", "mapping", m.Name, "rows", m.Backfill.Rows, "of", m.Backfill.Total, "left", left)
+		args := []any{"mapping", m.Name, "rows", m.Backfill.Rows}
+		if m.Backfill.Total > 0 {
+			args = append(args, "of", m.Backfill.Total)
+		}
+		p.log.Info("backfill", append(args, "left", left)...)
 	}
 }
 

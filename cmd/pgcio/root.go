@@ -71,10 +71,14 @@ func (a *app) command() *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.configFile, "config", "c", "", "`FILE` to read the configuration from (default $PGCIO_CONFIG, ./pgcio.toml, /etc/pgcio/pgcio.toml)")
-	flags.StringVar(&a.logLevel, "log-level", "info", "`LEVEL`: debug, info, warn or error")
-	flags.StringVar(&a.logFormat, "log-format", "", "`FORMAT`: text or json (default: json under systemd, else text)")
+	flags.StringVar(&a.logLevel, "log-level", "info", "`LEVEL`: "+alternatives(logLevels))
+	flags.StringVar(&a.logFormat, "log-format", "", "`FORMAT`: "+alternatives(logFormats)+" (default: json under systemd, else text)")
+	completeFlag(root, "log-level", logLevels)
+	completeFlag(root, "log-format", logFormats)
+	completeFiles(root, "config", "toml")
 	// In the order in which a user meets them.
 	cobra.EnableCommandSorting = false
 	root.AddGroup(&cobra.Group{ID: builtGroup, Title: "Commands:"})
@@ -105,7 +109,9 @@ func helpCommand() *cobra.Command {
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 			if about, _, err := cmd.Root().Find(args); err == nil {
 				for _, c := range about.Commands() {
-					names = append(names, c.Name())
+					if c.IsAvailableCommand() && c.GroupID != unbuiltGroup { // of others there is no help
+						names = append(names, c.Name())
+					}
 				}
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -14,8 +15,7 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "run the daemon in the foreground",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			// Reloading is not built yet; what asks for it must not end the daemon.
-			signal.Ignore(syscall.SIGHUP)
+			defer a.refuseReload()()
 			if acceptSource {
 				return unbuiltFlag("--accept-new-source")
 			}
@@ -30,4 +30,24 @@ func (a *app) runCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&acceptSource, "accept-new-source", false, "not in this version")
 	cmd.Flags().BoolVar(&acceptWorkspace, "accept-new-workspace", false, "send everything to a workspace that is another one than before")
 	return cmd
+}
+
+// refuseReload says of every SIGHUP that reloading is not built yet: what asks for
+// it must not end the daemon, and must not seem to have been done. The result ends
+// that.
+func (a *app) refuseReload() (end func()) {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range asked {
+			a.log.Warn("SIGHUP: reloading the configuration is not built yet in this version; restart pgcio to change it")
+		}
+	}()
+	return func() {
+		signal.Stop(asked)
+		close(asked)
+		<-done
+	}
 }

@@ -45,7 +45,7 @@ func (a *app) simulateCommand() *cobra.Command {
 			if err := settings.Validate(); err != nil {
 				return usageError{err}
 			}
-			if errorPart < 0 || errorPart > 1 {
+			if !(errorPart >= 0 && errorPart <= 1) { // nor is it NaN
 				return usagef("--errors %v: it lies between 0 and 1", errorPart)
 			}
 			sim, ws, err := newSimulator(settings, seed)
@@ -75,6 +75,7 @@ func (a *app) simulateCommand() *cobra.Command {
 	f.DurationVar(&latency, "latency", 0, "how long a reply takes")
 	f.DurationVar(&lag, "lag", 0, "time from a reply to its being applied")
 	f.StringVar(&identifiers, "identifiers", "id+email", "what identifies people: id, email or id+email")
+	completeFlag(cmd, "identifiers", []string{"id", "email", "id+email"})
 	f.IntVar(&perSecond, "requests-per-second", 0, "Track requests let through in a second; 0: no limit")
 	f.Float64Var(&errorPart, "errors", 0, "`PART` of the requests that are answered 503, from 0 to 1")
 	f.Uint64Var(&seed, "seed", 1, "decides what is random")

@@ -216,7 +216,7 @@ func (v *view) mappings(out *status.Snapshot, st state.Status, troubles map[int]
 		}
 		row := status.Mapping{
 			Name: m.Name, State: status.MappingLive, Changes: c, OperationsSent: int64(b.Sent),
-			Backfill:      status.Backfill{Rows: int64(m.Backfill.Rows), Total: max(m.Backfill.Total, int64(m.Backfill.Rows))},
+			Backfill:      backfill(m.Backfill),
 			Operations:    map[string]int64{v.action(i): int64(b.Sent)},
 			ParkedEntries: m.Parked, OrphanedEntries: m.Orphaned,
 		}
@@ -240,6 +240,16 @@ func (v *view) mappings(out *status.Snapshot, st state.Status, troubles map[int]
 		out.Mappings = append(out.Mappings, row)
 	}
 	return backfilling
+}
+
+// backfill is how far a backfill is. The estimate may be too low, or there may be
+// none.
+func backfill(b state.Backfill) status.Backfill {
+	out := status.Backfill{Rows: int64(b.Rows), Total: max(b.Total, int64(b.Rows))}
+	if b.Running && b.Total <= 0 {
+		out.Total = 0
+	}
+	return out
 }
 
 // action is what a mapping's operations do at Customer.io.

@@ -253,6 +253,8 @@ func parseIdentify(it *item) (operation, *invalid) {
 				return nil, bad("attributes._update", "_update must be a boolean")
 			}
 			continue
+		case "anonymous_id":
+			return nil, it.notSimulated("attributes.anonymous_id", "anonymous people")
 		case "id", "email", "phone", "cio_id":
 			inv, claimed := it.readClaim(op, m)
 			if inv != nil {

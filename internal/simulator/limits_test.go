@@ -118,6 +118,7 @@ func TestInvalidItems(t *testing.T) {
 		{"relationships", asks("add_relationships", one, ""), "unsupported action add_relationships: not simulated yet"},
 		{"relationships inside", asks("identify", one, `"cio_relationships":[]`), "unsupported cio_relationships"},
 		{"anonymous", asks("event", `{"anonymous_id":"x"}`, `"name":"a"`), "unsupported identifiers.anonymous_id"},
+		{"anonymous before", identifyItem(one, `{"anonymous_id":"x"}`, 0), "unsupported attributes.anonymous_id"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cl := newClient(t)

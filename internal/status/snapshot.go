@@ -74,8 +74,9 @@ type Workspace struct {
 // WorkspaceState is what a workspace's sender is doing.
 type WorkspaceState string
 
-// The states of a workspace. Waiting has nothing to send or lets time pass
-// before it tries again; Blocked needs an operator, and probes by itself.
+// The states of a workspace. Sending sends what there is; Waiting has yet to reach
+// Customer.io, or lets time pass before it tries again; Blocked needs an operator,
+// and probes by itself.
 const (
 	Sending WorkspaceState = "sending"
 	Waiting WorkspaceState = "waiting"
@@ -113,7 +114,8 @@ const (
 )
 
 // Backfill is how far the reading of a mapping's table has come. Total is the
-// planner's estimate, or Rows if that is more.
+// planner's estimate, or Rows if that is more; 0 while it reads a table of which
+// there is none, since it was never analyzed.
 type Backfill struct {
 	Rows  int64 `json:"rows"`
 	Total int64 `json:"total"`

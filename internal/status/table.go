@@ -72,10 +72,14 @@ func (s Snapshot) writeMappings(w io.Writer) {
 	}
 }
 
-// String is the progress as "1200 of 4000".
+// String is the progress as "1200 of 4000", or "1200" where nobody knows of how
+// many.
 func (b Backfill) String() string {
-	if b.Total == 0 && b.Rows == 0 {
+	switch {
+	case b.Total == 0 && b.Rows == 0:
 		return "-"
+	case b.Total == 0:
+		return count(b.Rows)
 	}
 	return fmt.Sprintf("%d of %d", b.Rows, max(b.Rows, b.Total))
 }
