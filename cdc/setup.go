@@ -71,9 +71,11 @@ type Dropped struct {
 	HeldBytes   int64  // WAL that the slot held
 	Publication string // empty: there was none, or it is not ours to drop
 	ReadBy      int64  // the server process that reads the slot; 0: none
-	// Left is a publication that was made for us (our SQL marks it) by somebody
-	// else, to whom it belongs; LeftSQL is how they drop it.
+	// Left is a publication that was made for us (our SQL marks it) and stays,
+	// because it is somebody else's (LeftFor is empty) or other slots of the
+	// database may be read through it; LeftSQL is how it is dropped.
 	Left, LeftSQL string
+	LeftFor       []string
 }
 
 // Droppable returns what Teardown would drop.
@@ -90,12 +92,27 @@ func Droppable(ctx context.Context, cfg Config) (d Dropped, err error) {
 		pub, err := readPublication(ctx, s, cfg.Publication)
 		switch {
 		case err != nil || !pub.Ours:
-		case pub.Owned:
-			d.Publication = cfg.Publication
-		default:
+			return err
+		case !pub.Owned:
 			d.Left, d.LeftSQL = cfg.Publication, dropPublication(cfg)
+			return nil
 		}
-		return err
+		// Which publication a slot is read through is known to its reader alone; to
+		// drop it would end another pgcio with a gap.
+		q, err := s.query(ctx, fmt.Sprintf(`SELECT slot_name FROM pg_replication_slots
+			WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary AND slot_name <> %s ORDER BY 1`, quoteLiteral(cfg.Slot)))
+		if err != nil {
+			return err
+		}
+		for i := range q {
+			d.LeftFor = append(d.LeftFor, q.text(i, 0))
+		}
+		if d.LeftFor != nil {
+			d.Left, d.LeftSQL = cfg.Publication, dropPublication(cfg)
+		} else {
+			d.Publication = cfg.Publication
+		}
+		return nil
 	})
 	return d, err
 }

@@ -107,8 +107,7 @@ func (tx *Tx) applyPerson(m *mapping, ask *customerio.Ask, o *Origin) {
 		// A row that goes away changes nothing under these behaviors, but what was
 		// read before the truncate must not bring it back as news.
 		if b.running() || tx.tally.waitingRows() {
-			b.truncated = o.XID
-			tx.storeBackfill(m, b)
+			tx.truncated(m, b, o.XID)
 		}
 		books.Ignored++
 		return
@@ -121,12 +120,6 @@ func (tx *Tx) applyPerson(m *mapping, ask *customerio.Ask, o *Origin) {
 	if r != nil && r.generation != m.generation {
 		// Another workspace, or another source: what was said was said to the old.
 		r.prints, r.xid, r.commit, r.generation = nil, 0, 0, m.generation
-		if t != nil {
-			t.created = false
-			for i := range t.held {
-				t.held[i].accepted = false
-			}
-		}
 	}
 	if o.read() && o.Reread == nil {
 		newer := r != nil && r.xid != 0 && !o.Visible(r.xid)

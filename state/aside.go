@@ -157,11 +157,11 @@ func (s *Store) describe(a *Aside, st *step) {
 	} else if st.address.Value == "" {
 		op.Person = thingID(a.entryKey)
 	}
-	s.mu.Lock()
+	s.quick.Lock() // not mu: a view is open
 	for i := range st.parts {
 		op.Attributes = appendAttributes(op.Attributes, s.registry.attrs, st.parts[i].attrs)
 	}
-	s.mu.Unlock()
+	s.quick.Unlock()
 	a.Payload = string(op.AppendJSON(nil))
 }
 
@@ -216,10 +216,11 @@ func (tx *Tx) discard(key string, st *step) {
 		tx.event(key).step = nil
 		return
 	}
+	// Its fingerprints were cleared when it was set aside.
 	t := tx.thing(key)
-	tx.forgetPrints(t, st)
 	seq := st.seq
 	t.steps = slices.DeleteFunc(t.steps, func(s step) bool { return s.seq == seq })
+	tx.releaseOwner(key[1], t)
 }
 
 // stepAside finds the step of an entry.
@@ -268,6 +269,9 @@ func (s *Store) eachAside(ctx context.Context, mapping string, ids []uint64, act
 	done := 0
 	from := []byte{kindAside, byte(parked)}
 	end := after(from)
+	if ids != nil {
+		end = []byte{kindAside, byte(orphaned) + 1}
+	}
 	for {
 		var page []Aside
 		err := s.Update(ctx, func(tx *Tx) error {

@@ -70,6 +70,14 @@ func (s *Store) loadBackfills(r reader) error {
 	return err
 }
 
+// truncated enters a truncate of a mapping's table.
+func (tx *Tx) truncated(m *mapping, b *backfill, xid uint64) {
+	tx.s.quick.Lock() // the estimate may just be coming in
+	defer tx.s.quick.Unlock()
+	b.truncated = xid
+	tx.storeBackfill(m, b)
+}
+
 // startBackfills begins the first backfill of every mapping that wants one and
 // has had none.
 func (tx *Tx) startBackfills() error {

@@ -2,6 +2,7 @@ package state
 
 import (
 	"container/heap"
+	"fmt"
 	"slices"
 	"time"
 
@@ -83,7 +84,7 @@ func (d *drawing) wakeDelayed() {
 // fill reads on in a queue when nothing of it is ready.
 func (d *drawing) fill(n uint8) {
 	q := &d.l.lane[n]
-	held := len(q.ready) + d.l.stuck + len(d.l.delayed)
+	held := len(q.ready) + d.l.stuck[n] + len(d.l.delayed)
 	if len(q.ready) > 0 || !q.more || held >= window {
 		return
 	}
@@ -225,6 +226,10 @@ func (d *drawing) judgeEvent(e entry) *Item {
 	}
 	item := d.item(e, st)
 	item.Operation.Action = customerio.Track
+	o := owner{address: address, attrs: d.attrs}
+	d.owners(address, o.look)
+	item.Refuse = o.absent()
+	item.orphan = item.Refuse != ""
 	return item
 }
 
@@ -305,13 +310,14 @@ func (d *drawing) heldByAnother(t *thing, st *step) string {
 // heldBy looks for another thing, named by the same kind of identifier (one
 // named by another kind may well be the same person), that has the name.
 func (d *drawing) heldBy(t *thing, name customerio.Identifier) string {
-	v := d.r.get([]byte(nameKey(d.ws, name)))
-	if v == nil {
+	rec := d.name(name)
+	if rec == nil {
 		return ""
 	}
-	dec := open(nameKey(d.ws, name), v)
-	for range dec.count(1) {
-		key := dec.string()
+	refused := func(by string) string {
+		return heldPrefix + name.String() + " of " + thingID(t.key).String() + " is still held by " + by
+	}
+	for _, key := range rec.things {
 		if key == t.key || samePerson(key, t.key) {
 			continue
 		}
@@ -321,14 +327,28 @@ func (d *drawing) heldBy(t *thing, name customerio.Identifier) string {
 		}
 		for _, h := range other.held {
 			if h.name == name && h.accepted {
-				return heldPrefix + name.String() + " of " + thingID(t.key).String() + " is still held by " + thingID(key).String()
+				return refused(thingID(key).String())
 			}
 		}
 	}
-	if dec.err != nil {
-		d.err = dec.err
+	if len(rec.things) >= maxHolders && name != thingID(t.key) && !slices.Contains(rec.things, t.key) {
+		return refused(fmt.Sprintf("%s, or wanted by it and %d others", thingID(rec.things[0]), len(rec.things)-1))
 	}
 	return ""
+}
+
+// name reads the record of an identifier; nil: there is none.
+func (d *drawing) name(name customerio.Identifier) *nameRecord {
+	rec := &nameRecord{key: nameKey(d.ws, name)}
+	v := d.r.get([]byte(rec.key))
+	if v == nil {
+		return nil
+	}
+	if err := rec.decode(v); err != nil {
+		d.err = err
+		return nil
+	}
+	return rec
 }
 
 // inTime delays an identify whose timestamp would lie in the future, and one
@@ -368,6 +388,7 @@ func (d *drawing) thing(key string) *thing {
 		d.err = err
 		return nil
 	}
+	t.enter(d.s.registry.workspaces[d.ws].epoch)
 	return t
 }
 
@@ -376,19 +397,14 @@ func (d *drawing) owners(address customerio.Identifier, visit func(*thing) bool)
 	if t := d.thing(thingKey(d.ws, customerio.Person, address)); t != nil && !visit(t) {
 		return
 	}
-	key := nameKey(d.ws, address)
-	v := d.r.get([]byte(key))
-	if v == nil {
+	rec := d.name(address)
+	if rec == nil {
 		return
 	}
-	dec := open(key, v)
-	for range dec.count(1) {
-		if t := d.thing(dec.string()); t != nil && !visit(t) {
+	for _, key := range rec.things {
+		if t := d.thing(key); t != nil && !visit(t) {
 			return
 		}
-	}
-	if dec.err != nil {
-		d.err = dec.err
 	}
 }
 
@@ -417,15 +433,16 @@ func (d *drawing) item(e entry, st *step) *Item {
 	}
 }
 
-// publish lets the schedulers see what a transaction has done. mu is held.
-func (s *Store) publish(tx *Tx) {
+// publish lets the schedulers see what a transaction has done, and whether it has
+// moved the stored position. mu is held.
+func (s *Store) publish(tx *Tx, moved bool) {
 	for i := range tx.published {
 		s.registry.mappings[i].published = tx.published[i]
 	}
 	for _, l := range s.lanes {
 		l.lane[0].more, l.lane[1].more = true, true
 		l.unblock(untilCommit)
-		if tx.moved {
+		if moved {
 			l.unblock(untilPosition)
 		}
 		for _, key := range tx.settled {

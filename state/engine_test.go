@@ -88,7 +88,7 @@ func engines(t *testing.T, test func(t *testing.T, e keys, reopen func() keys)) 
 			reopen := open(t)
 			journaled := func() keys {
 				t.Helper()
-				j, err := openJournal(reopen(), 1500) // some ten keys fill a table
+				j, err := openJournal(reopen(), 1500, func(string) {}) // some ten keys fill a table
 				if err != nil {
 					t.Fatal(err)
 				}

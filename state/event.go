@@ -60,8 +60,7 @@ func (tx *Tx) applyEvent(m *mapping, ask *customerio.Ask, o *Origin) {
 	books.Received += o.changes()
 	if ask.Answer == customerio.Truncated {
 		if b := tx.s.backfillOf(m); b.running() {
-			b.truncated = o.XID
-			tx.storeBackfill(m, b)
+			tx.truncated(m, b, o.XID)
 		}
 		books.Ignored++
 		return
@@ -85,9 +84,13 @@ func (tx *Tx) applyEvent(m *mapping, ask *customerio.Ask, o *Origin) {
 	switch {
 	case o.Insert && ask.Answer == customerio.In:
 		name := eventKey(m.number, ask.EventKey)
-		tx.setFresh(key, freshRow{o.Commit, name})
 		tx.addEvent(m, name, ask, o)
+		if e := tx.event(name); e == nil || e.row != xxhash.Sum64(ask.Row) {
+			name = "" // it is another row's
+		}
+		tx.setFresh(key, freshRow{o.Commit, name})
 	case o.Insert && ask.Answer == customerio.Refused:
+		tx.setFresh(key, freshRow{commit: o.Commit})
 		tx.refuse(m, ask, o)
 	case o.Insert:
 		tx.setFresh(key, freshRow{commit: o.Commit})
@@ -173,7 +176,7 @@ func (tx *Tx) enter(m *mapping, e *event) {
 	s.since = s.seq
 	if tx.ownerMayCome(m.ws, s.address) {
 		s.status = ownerless
-		tx.point(ownedKey(kindOwnerOf, m.ws, customerio.Fold(s.address), s.seq), e.key)
+		tx.awaitOwner(m.ws, e.key, s)
 		tx.tally.outboxes[m.ws].ownerless++
 		return
 	}
@@ -182,6 +185,16 @@ func (tx *Tx) enter(m *mapping, e *event) {
 	if s.lane == laneLive {
 		tx.hurryOwner(m.ws, s)
 	}
+}
+
+// awaitOwner enters that an event is let go of when its person is met.
+func (tx *Tx) awaitOwner(ws uint8, key string, s *step) {
+	address := customerio.Fold(s.address)
+	tx.point(ownedKey(kindOwnerOf, ws, address, s.seq), key)
+	if tx.owned == nil {
+		tx.owned = map[string]bool{}
+	}
+	tx.owned[string(ownedPrefix(kindOwnerOf, ws, address))] = true
 }
 
 func (tx *Tx) attributes(attrs []customerio.Attribute) []attr {
@@ -228,19 +241,11 @@ func (tx *Tx) met(t *thing) bool {
 
 // hurryOwner makes live what something live waits for (M11).
 func (tx *Tx) hurryOwner(ws uint8, s *step) {
-	hurry := func(t *thing) {
-		for i := range t.steps {
-			if before := &t.steps[i]; before.status == waiting && before.lane == laneBackfill && !before.inFlight {
-				tx.promote(ws, t.key, before)
-				t.dirty = true
-			}
-		}
-	}
 	tx.owners(ws, s.address, func(t *thing) {
-		hurry(t)
+		tx.hurry(ws, t)
 		for _, link := range t.links {
 			if samePerson(link, t.key) {
-				hurry(tx.thing(link))
+				tx.hurry(ws, tx.thing(link))
 			}
 		}
 	})
@@ -259,6 +264,7 @@ func (tx *Tx) amendEvent(m *mapping, key string, fresh freshRow, ask *customerio
 			return
 		}
 		e.dirty = true
+		before := e.step.size()
 		for _, a := range tx.attributes(ask.Operation.Attributes) {
 			e.step.parts[0].set(a)
 		}
@@ -266,6 +272,9 @@ func (tx *Tx) amendEvent(m *mapping, key string, fresh freshRow, ask *customerio
 			e.step.stamp = ask.Operation.Timestamp
 		}
 		e.step.name = ask.Operation.Name
+		if e.step.status == waiting {
+			tx.tally.outboxes[m.ws].bytes += e.step.size() - before
+		}
 		if e.step.address != ask.Operation.Person {
 			tx.withdraw(m, e)
 			e.gone = false
@@ -273,23 +282,15 @@ func (tx *Tx) amendEvent(m *mapping, key string, fresh freshRow, ask *customerio
 			tx.enter(m, e)
 		}
 	case ask.Answer == customerio.In:
-		if fresh.event != "" {
-			if e := tx.event(fresh.event); e != nil && e.step != nil && e.step.commit == o.Commit {
-				books.Waiting--
-				books.Filtered++
-				tx.withdraw(m, e)
-			}
+		tx.filter(m, fresh.event, o)
+		o.merged = tx.dropWaiting(m, ask.Row)
+		tx.addEvent(m, name, ask, o)
+		if e := tx.event(name); e == nil || e.row != xxhash.Sum64(ask.Row) {
+			name = ""
 		}
 		tx.setFresh(key, freshRow{o.Commit, name})
-		tx.addEvent(m, name, ask, o)
 	default: // it is not to be sent after all
-		if fresh.event != "" {
-			if e := tx.event(fresh.event); e != nil && e.step != nil && e.step.commit == o.Commit {
-				books.Waiting--
-				books.Filtered++
-				tx.withdraw(m, e)
-			}
-		}
+		tx.filter(m, fresh.event, o)
 		if ask.Answer == customerio.Gone {
 			tx.setFresh(key, freshRow{})
 			books.Ignored++
@@ -304,9 +305,25 @@ func (tx *Tx) amendEvent(m *mapping, key string, fresh freshRow, ask *customerio
 	}
 }
 
+// filter withdraws the event of a row that turns out to ask for none.
+func (tx *Tx) filter(m *mapping, name string, o *Origin) {
+	if name == "" {
+		return
+	}
+	e := tx.event(name)
+	if e == nil || e.step == nil || e.step.commit != o.Commit {
+		return
+	}
+	books := tx.book(m)
+	books.Waiting -= e.step.changes()
+	books.Filtered += e.step.changes()
+	tx.withdraw(m, e)
+}
+
 // withdraw forgets an event whose transaction is still being stored.
 func (tx *Tx) withdraw(m *mapping, e *event) {
 	if e.step.status == waiting {
+		tx.settled = append(tx.settled, string(ownedPrefix(kindHanging, m.ws, customerio.Fold(e.step.address))))
 		tx.dequeue(m.ws, e.step)
 	} else {
 		tx.unlist(m.ws, e.step)

@@ -28,6 +28,7 @@ type Item struct {
 	seq     uint64
 	lane    uint8
 	changes map[uint16]uint64 // by mapping
+	orphan  bool              // Refuse is that its person is known not to be there
 	resting atomic.Bool
 }
 

@@ -27,14 +27,15 @@ func (tx *Tx) identify(ws uint8, t *thing, attrs []attr) (stops []customerio.Ide
 	return stops
 }
 
+// maxHolders bounds how many things may have, or come to have, one identifier:
+// at Customer.io one can. What comes later, such as the address that stands in
+// for none, is parked when it is about to leave, and need not be linked to all.
+const maxHolders = 32
+
 // hold enters that the thing has the identifier, or may come to have it.
 func (tx *Tx) hold(ws uint8, t *thing, name customerio.Identifier) {
 	if thingKey(ws, customerio.Person, name) == t.key {
 		return // its own name
-	}
-	if slices.IndexFunc(t.held, func(h holding) bool { return h.name == name }) < 0 {
-		t.held = append(t.held, holding{name: name})
-		t.dirty = true
 	}
 	workspace := tx.s.registry.workspaces[ws]
 	tx.uses(ws, &workspace.held, name.Type)
@@ -42,6 +43,12 @@ func (tx *Tx) hold(ws uint8, t *thing, name customerio.Identifier) {
 	if slices.Contains(rec.things, t.key) {
 		return
 	}
+	if len(rec.things) >= maxHolders {
+		rec.turnedAway, rec.dirty = true, true
+		return
+	}
+	t.held = append(t.held, holding{name: name})
+	t.dirty = true
 	others := slices.Clone(rec.things)
 	if workspace.named&(1<<name.Type) != 0 {
 		if own := thingKey(ws, customerio.Person, name); tx.exists(own) && !slices.Contains(others, own) {
@@ -87,5 +94,20 @@ func (tx *Tx) release(ws uint8, t *thing, name customerio.Identifier) {
 	rec := tx.name(nameKey(ws, name))
 	rec.things = slices.DeleteFunc(rec.things, func(k string) bool { return k == t.key })
 	rec.dirty = true
+	if tx.orphans(ws) {
+		tx.releaseNamed(ws, name) // who was to have it does not come to
+	}
 	tx.letGo(ws, name, rec)
+	if rec.turnedAway {
+		rec.turnedAway = false
+		tx.sweepLater(sweepHeld, []byte(rec.key))
+	}
+}
+
+// holdAgain enters what a step that was set aside and waits again writes: it may
+// have been turned away.
+func (tx *Tx) holdAgain(ws uint8, t *thing, s *step) {
+	for i := range s.parts {
+		tx.identify(ws, t, s.parts[i].attrs)
+	}
 }

@@ -18,7 +18,8 @@ import (
 // that are left. To put a write into its place twice does no harm.
 type journal struct {
 	next  engine
-	limit int // bytes of a table at which it is frozen
+	limit int          // bytes of a table at which it is frozen
+	fail  func(string) // called at named points, for tests
 
 	segment []byte // memory for the next one
 
@@ -54,8 +55,8 @@ const overfull = 1.25
 const pieces = 8
 
 // openJournal reads what the engine has of the journal.
-func openJournal(next engine, limit int) (*journal, error) {
-	j := &journal{next: next, limit: limit, active: &memtable{}, placing: make(chan struct{}, 1)}
+func openJournal(next engine, limit int, fail func(string)) (*journal, error) {
+	j := &journal{next: next, limit: limit, fail: fail, active: &memtable{}, placing: make(chan struct{}, 1)}
 	j.gone.L = &j.mu
 	err := next.segments(func(s segment) error {
 		j.last = s.number
@@ -220,6 +221,7 @@ func (j *journal) place(bytes int) (owed int, err error) {
 	if err := j.next.commit(c); err != nil {
 		return 0, err
 	}
+	j.fail("after-place")
 	defer func() {
 		clear(c.writes)
 		j.piece = c.writes[:0]

@@ -30,7 +30,7 @@ func look(t *testing.T, j *journal, ahead bool, names ...string) (values []strin
 // TestOthersSeeWhatIsDurable: what is being committed is there for the next
 // transaction, and for nobody else before it is durable.
 func TestOthersSeeWhatIsDurable(t *testing.T) {
-	j, err := openJournal(NewMemory(), journalLimit)
+	j, err := openJournal(NewMemory(), journalLimit, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestOthersSeeWhatIsDurable(t *testing.T) {
 // somebody who opens one. With a lock that lets a waiting writer go first, all
 // three would wait for ever.
 func TestViewsBeginWhileACommitWaits(t *testing.T) {
-	j, err := openJournal(NewMemory(), journalLimit)
+	j, err := openJournal(NewMemory(), journalLimit, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestAJournalIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := NewMemory()
 			const limit = 64 << 10
-			j, err := openJournal(m, limit)
+			j, err := openJournal(m, limit, func(string) {})
 			if err != nil {
 				t.Fatal(err)
 			}

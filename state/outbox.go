@@ -13,13 +13,17 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 	t.dirty = true
 	stamp := min(o.Time.Unix(), tx.now.Unix())
 	if last := tx.joinable(m.ws, t, w, stops, o); last != nil {
+		if last.seq <= tx.s.opened {
+			// An earlier run may have sent it, and nobody has seen the reply.
+			for h := range t.held {
+				t.held[h].accepted = t.held[h].accepted || tx.stepWrites(last, t.held[h].name)
+			}
+		}
 		tx.join(m, t, last, w, stops, changes, o)
-		// An earlier run may have sent the step: what it carries now is news. Nothing
-		// leaves more than a second before its time, so that a later stamp was given
-		// by this run; to go on would take the step into the future.
-		sent := last.seq <= tx.s.opened && last.stamp <= tx.s.openedAt+1
-		// One that was set aside has an older stamp than what has left since.
-		if sent || last.stamp < t.stamp {
+		if last.seq <= tx.s.opened && last.stamp <= tx.s.openedAt+1 {
+			// What it carries now is news. Nothing leaves more than a second before its
+			// time, so that a later stamp was given by this run; to go on would take the
+			// step into the future.
 			stamp = max(stamp, t.stamp+1)
 		}
 		last.stamp = max(last.stamp, stamp)
@@ -48,6 +52,22 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 	t.stamp = s.stamp
 	tx.enqueue(m.ws, t.key, s)
 	tx.absorb(m.ws, t, s.seq)
+	if laneOf(o) == laneLive {
+		tx.hurry(m.ws, t)
+		for _, link := range t.links {
+			tx.hurry(m.ws, tx.thing(link))
+		}
+	}
+}
+
+// hurry makes live what waits of a thing: something live waits for it (M11).
+func (tx *Tx) hurry(ws uint8, t *thing) {
+	for i := range t.steps {
+		if s := &t.steps[i]; s.status == waiting && s.lane == laneBackfill && !s.inFlight {
+			tx.promote(ws, t.key, s)
+			t.dirty = true
+		}
+	}
 }
 
 // absorb folds what is parked of a thing under the waiting step with this seq,
@@ -65,23 +85,33 @@ func (tx *Tx) absorb(ws uint8, t *thing, seq uint64) {
 			i--
 			continue
 		}
-		w := weighed{}
-		for j := range old.parts {
-			w.attrs = append(w.attrs, old.parts[j].attrs...)
-		}
-		if !tx.fits(s, &w) {
+		since := s.since
+		if !tx.fold(ws, old, s) {
 			continue
 		}
+		s.since = since // nobody waits for what was parked
 		tx.unlist(ws, old)
 		tx.moveBooks(old, parked, waiting)
-		before := s.size()
-		since := s.since
-		under(old, s)
-		s.since = since // nobody waits for what was parked
-		tx.tally.outboxes[ws].bytes += s.size() - before
+		tx.holdAgain(ws, t, old)
 		t.steps = slices.Delete(t.steps, i, i+1)
 		i--
 	}
+}
+
+// fold puts what an older step carries under a newer one that waits, unless it
+// would no longer fit.
+func (tx *Tx) fold(ws uint8, old, newer *step) bool {
+	w := weighed{}
+	for i := range old.parts {
+		w.attrs = append(w.attrs, old.parts[i].attrs...)
+	}
+	if !tx.fits(newer, &w) {
+		return false
+	}
+	before := newer.size()
+	under(old, newer)
+	tx.tally.outboxes[ws].bytes += newer.size() - before
+	return true
 }
 
 // moveBooks moves the changes of a step from one outcome to another.
@@ -114,6 +144,9 @@ func (tx *Tx) joinable(ws uint8, t *thing, w *weighed, stops []customerio.Identi
 	}
 	if last == nil || last.inFlight {
 		return nil
+	}
+	if last.stamp < t.stamp {
+		return nil // it was set aside, and what has left since is newer than its values
 	}
 	if (tx.openAt != 0) && (last.commit == tx.openAt) != (o.Commit == tx.openAt) {
 		return nil
@@ -188,16 +221,15 @@ func appendAttributes(dst []customerio.Attribute, names []string, attrs []attr) 
 // is not settled.
 func (tx *Tx) hangsAfter(ws uint8, name customerio.Identifier, seq uint64) bool {
 	prefix := ownedPrefix(kindHanging, ws, name)
-	if tx.hanging[string(prefix)] > seq {
-		return true
-	}
-	found := false
-	tx.r.scan(ownedKey(kindHanging, ws, name, seq+1), after(prefix), func(k, _ []byte) bool {
-		if v, ok := tx.writes[string(k)]; ok && v == nil {
-			return true
-		}
-		found = true
-		return false
+	return tx.hanging[string(prefix)] > seq || tx.any(ownedKey(kindHanging, ws, name, seq+1), after(prefix))
+}
+
+// any tells whether a stored key of the range is not deleted here.
+func (tx *Tx) any(from, to []byte) (found bool) {
+	tx.r.scan(from, to, func(k, _ []byte) bool {
+		v, ok := tx.writes[string(k)]
+		found = !ok || v != nil
+		return !found
 	})
 	return found
 }
@@ -226,6 +258,9 @@ func (tx *Tx) join(m *mapping, t *thing, s *step, w *weighed, stops []customerio
 		}
 	}
 	tx.tally.outboxes[m.ws].bytes += s.size() - before
+	if s.born == 0 {
+		s.born, s.time = o.Commit, o.Time.UnixMicro()
+	}
 	s.commit = max(s.commit, o.Commit)
 	s.updateOnly = s.updateOnly && w.updateOnly
 	if s.lane == laneBackfill && laneOf(o) == laneLive {
@@ -283,6 +318,7 @@ func (tx *Tx) again(ws uint8, t *thing, s *step) (gone bool) {
 		return true
 	}
 	tx.requeue(ws, t.key, s)
+	tx.holdAgain(ws, t, s)
 	return false
 }
 
@@ -325,6 +361,9 @@ func (tx *Tx) unlist(ws uint8, s *step) {
 	case ownerless:
 		tx.delete(ownedKey(kindOwnerOf, ws, customerio.Fold(s.address), s.seq))
 		tx.tally.outboxes[ws].ownerless--
+	case orphaned:
+		tx.delete(ownedKey(kindOwnerOf, ws, customerio.Fold(s.address), s.seq))
+		tx.unlistAside(s.status, s.parts[0].mapping, s.seq)
 	default:
 		tx.unlistAside(s.status, s.parts[0].mapping, s.seq)
 	}

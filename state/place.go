@@ -104,14 +104,32 @@ func (tx *Tx) rowsOf(t *thing, visit func(m *mapping, key string, r *row)) {
 	}
 }
 
-// releaseOwner lets go what waited for the thing's person to be met.
+// releaseOwner lets go what waited for the thing's person.
 func (tx *Tx) releaseOwner(ws uint8, t *thing) {
-	if tx.tally.outboxes[ws].ownerless == 0 {
+	if tx.tally.outboxes[ws].ownerless == 0 && !tx.orphans(ws) {
 		return
 	}
-	tx.sweepLater(sweepOwner, ownedPrefix(kindOwnerOf, ws, thingID(t.key)))
+	tx.releaseNamed(ws, thingID(t.key))
 	for _, h := range t.held {
-		tx.sweepLater(sweepOwner, ownedPrefix(kindOwnerOf, ws, h.name))
+		tx.releaseNamed(ws, h.name)
+	}
+}
+
+// orphans tells whether the workspace has orphaned events.
+func (tx *Tx) orphans(ws uint8) bool {
+	for n := range tx.tally.asides {
+		if tx.tally.asides[n][orphaned] > 0 && tx.s.registry.mappings[n].ws == ws {
+			return true
+		}
+	}
+	return false
+}
+
+// releaseNamed lets go what waited under a name, if anything did.
+func (tx *Tx) releaseNamed(ws uint8, name customerio.Identifier) {
+	prefix := ownedPrefix(kindOwnerOf, ws, name)
+	if tx.owned[string(prefix)] || tx.any(prefix, after(prefix)) {
+		tx.sweepLater(sweepOwner, prefix)
 	}
 }
 

@@ -26,6 +26,7 @@ type thing struct {
 	created bool   // an identify of ours that creates it was accepted
 	stamp   int64  // the last timestamp given to an identify, Unix seconds
 	sent    int64  // when the last identify was accepted, Unix milliseconds
+	epoch   uint32 // the workspace's when it was last looked at
 	writer  string // the row (rowKey) that wrote it last
 	spilled uint64 // rows whose inventory has a record of its own
 	held    []holding
@@ -109,6 +110,17 @@ type event struct {
 	step  *step
 	dirty bool
 	gone  bool // to be forgotten
+}
+
+// enter forgets what was sent to another workspace.
+func (t *thing) enter(epoch uint32) {
+	if t.epoch == epoch {
+		return
+	}
+	t.epoch, t.created = epoch, false
+	for i := range t.held {
+		t.held[i].accepted = false
+	}
 }
 
 func (s *step) changes() (n uint64) {
@@ -228,6 +240,7 @@ func appendThing(dst []byte, t *thing) []byte {
 	dst = append(dst, recordVersion, flag(t.created, 1))
 	dst = binary.AppendVarint(dst, t.stamp)
 	dst = binary.AppendVarint(dst, t.sent)
+	dst = binary.AppendUvarint(dst, uint64(t.epoch))
 	dst = appendBytes(dst, t.writer)
 	dst = binary.AppendUvarint(dst, t.spilled)
 	dst = binary.AppendUvarint(dst, uint64(len(t.held)))
@@ -259,6 +272,7 @@ func decodeThing(key string, value []byte, mem *scratch) (*thing, error) {
 	t.created = d.byte()&1 != 0
 	t.stamp = d.int()
 	t.sent = d.int()
+	t.epoch = uint32(d.uint())
 	t.writer = d.string()
 	t.spilled = d.uint()
 	if n := d.count(3); n > 0 {

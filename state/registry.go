@@ -36,7 +36,8 @@ type workspace struct {
 	number      uint8
 	name        string
 	region      string
-	environment int64 // Customer.io's id of it; 0: never seen
+	environment int64  // Customer.io's id of it; 0: never seen
+	epoch       uint32 // rises with every other workspace under the name: what things were sent to an older one is void
 
 	// named and held tell by which types of identifier (1 << type) its things
 	// are named, and which they hold beside: what nobody ever used need not be
@@ -111,8 +112,9 @@ func (g *registry) load(r reader, opts *Options) error {
 	}
 	if v := r.get(metaKey("workspaces")); v != nil {
 		d := open(string(metaKey("workspaces")), v)
-		for range d.count(5) {
+		for range d.count(6) {
 			w := &workspace{number: uint8(len(g.workspaces)), name: d.string(), region: d.string(), environment: d.int()}
+			w.epoch = uint32(d.uint())
 			w.named, w.held = d.uint(), d.uint()
 			g.workspaces = append(g.workspaces, w)
 		}
@@ -195,6 +197,7 @@ func (g *registry) appendWorkspaces() (key, value []byte) {
 		v = appendBytes(v, w.name)
 		v = appendBytes(v, w.region)
 		v = binary.AppendVarint(v, w.environment)
+		v = binary.AppendUvarint(v, uint64(w.epoch))
 		v = binary.AppendUvarint(v, w.named)
 		v = binary.AppendUvarint(v, w.held)
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// window is how many entries of a workspace the scheduler holds in memory at
+// window is how many entries of a lane the scheduler holds in memory at
 // most: about 100 bytes each. What is further back in the queue is read when
 // there is room.
 const window = 100_000
@@ -25,7 +25,7 @@ type entry struct {
 type lanes struct {
 	lane    [2]lane
 	blocked map[string][]entry // by what they wait for
-	stuck   int                // how many those are
+	stuck   [2]int             // how many those are, by lane
 	delayed delayed
 }
 
@@ -71,7 +71,7 @@ func (l *lanes) push(e entry) {
 
 func (l *lanes) block(e entry, on string) {
 	l.blocked[on] = append(l.blocked[on], e)
-	l.stuck++
+	l.stuck[e.lane]++
 }
 
 // unblock looks again at what waited for any of what has been settled.
@@ -81,8 +81,8 @@ func (l *lanes) unblock(on string) {
 		return
 	}
 	delete(l.blocked, on)
-	l.stuck -= len(entries)
 	for _, e := range entries {
+		l.stuck[e.lane]--
 		l.push(e)
 	}
 }

@@ -101,6 +101,9 @@ func (tx *Tx) accepted(it *Item) {
 	if !sent.updateOnly && !t.created {
 		t.created = true
 		tx.sayAgain(t)
+		tx.releaseOwner(it.ws, t)
+	} else if len(gained) > 0 {
+		tx.releaseOwner(it.ws, t)
 	}
 	for _, name := range gained {
 		if key := thingKey(it.ws, customerio.Person, name); tx.exists(key) {
@@ -145,18 +148,7 @@ func (tx *Tx) heldNow(ws uint8, t *thing, sent *step) (gained []customerio.Ident
 
 // stepWrites tells whether the step writes the identifier.
 func (tx *Tx) stepWrites(s *step, name customerio.Identifier) bool {
-	for i := range s.parts {
-		for _, a := range s.parts[i].attrs {
-			kind, identifying := customerio.Identifying(tx.s.registry.attrs[a.name])
-			if !identifying || kind != name.Type {
-				continue
-			}
-			if wrote, some := customerio.IdentifierOf(kind, a.value); some && wrote == name {
-				return true
-			}
-		}
-	}
-	return false
+	return writesName(tx.s.registry.attrs, s, name)
 }
 
 // sayAgain queues for another reading what rows say that only update, now that
@@ -194,9 +186,19 @@ func (tx *Tx) refused(it *Item, reason string) {
 	if st == nil {
 		return
 	}
+	if st.isEvent() && it.orphan && tx.ownerAbsent(it.ws, st.address) == "" {
+		// Its person has come meanwhile.
+		tx.ready = append(tx.ready, entry{ws: it.ws, lane: st.lane, seq: st.seq, key: it.key})
+		return
+	}
 	if st.isEvent() {
 		tx.dequeue(it.ws, st)
-		tx.park(it.key, st, parked, reason)
+		if it.orphan {
+			tx.park(it.key, st, orphaned, reason)
+			tx.awaitOwner(it.ws, it.key, st)
+		} else {
+			tx.park(it.key, st, parked, reason)
+		}
 		tx.settled = append(tx.settled, string(ownedPrefix(kindHanging, it.ws, customerio.Fold(st.address))))
 		return
 	}
@@ -209,14 +211,10 @@ func (tx *Tx) refused(it *Item, reason string) {
 		tx.split(it, t, at)
 		return
 	}
-	for next := at + 1; next < len(t.steps); next++ {
-		newer := &t.steps[next]
-		if newer.mayTake(st) {
-			tx.dequeue(it.ws, st)
-			under(st, newer)
-			t.steps = slices.Delete(t.steps, at, at+1)
-			return
-		}
+	if tx.foldUnderOne(it.ws, st, t.steps[at+1:]) {
+		tx.dequeue(it.ws, st)
+		t.steps = slices.Delete(t.steps, at, at+1)
+		return
 	}
 	tx.dequeue(it.ws, st)
 	tx.forgetPrints(t, st)
@@ -278,8 +276,7 @@ func (tx *Tx) split(it *Item, t *thing, at int) {
 		if m := tx.s.registry.mappings[st.parts[i].mapping]; m.def != nil {
 			one.updateOnly = m.def.UpdateOnly // the others may have been what creates
 		}
-		if newer := slices.IndexFunc(t.steps[at+1:], func(s step) bool { return s.mayTake(&one) }); newer >= 0 {
-			under(&one, &t.steps[at+1+newer])
+		if tx.foldUnderOne(it.ws, &one, t.steps[at+1:]) {
 			continue
 		}
 		if len(alone) > 0 {
@@ -297,6 +294,16 @@ func (tx *Tx) split(it *Item, t *thing, at int) {
 		tx.enqueue(it.ws, t.key, s)
 		tx.ready = append(tx.ready, entry{ws: it.ws, lane: s.lane, seq: s.seq, key: t.key})
 	}
+}
+
+// foldUnderOne puts a step under the first of newer ones that can carry it along.
+func (tx *Tx) foldUnderOne(ws uint8, old *step, newer []step) bool {
+	for i := range newer {
+		if newer[i].mayTake(old) && tx.fold(ws, old, &newer[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // stoppedBy gives those of the identifiers that a step stops which this part of

@@ -56,19 +56,20 @@ type Store struct {
 	flying  map[uint64]*Item    // steps drawn and not settled, by seq
 
 	// mu guards everything below, which a commit publishes as a whole.
-	mu       sync.Mutex
-	registry registry
-	position position
-	source   Source
-	seq      uint64           // the last given out
-	opened   uint64           // seq when the store was opened
-	openedAt int64            // when that was, Unix seconds
-	lanes    map[uint8]*lanes // by workspace number
-	backfill map[uint16]*backfill
-	tally    tally
-	closed   bool
-	broken   error         // why a commit failed
-	woken    chan struct{} // closed and replaced when something may be done
+	mu        sync.Mutex
+	registry  registry
+	position  position
+	source    Source
+	seq       uint64           // the last given out
+	opened    uint64           // seq when the store was opened
+	openedAt  int64            // when that was, Unix seconds
+	lanes     map[uint8]*lanes // by workspace number
+	backfill  map[uint16]*backfill
+	tally     tally
+	delivered lsn.LSN // as last told
+	closed    bool
+	broken    error         // why a commit failed
+	woken     chan struct{} // closed and replaced when something may be done
 }
 
 // head is what the next transaction goes on from.
@@ -124,7 +125,7 @@ func Open(_ context.Context, opts Options) (*Store, error) {
 		e = file
 	}
 	var err error
-	if s.engine, err = openJournal(e, cmp.Or(opts.JournalSize, journalLimit)); err != nil {
+	if s.engine, err = openJournal(e, cmp.Or(opts.JournalSize, journalLimit), s.fail); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
 	if err := s.load(); err != nil {

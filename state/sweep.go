@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pgcio/pgcio/internal/customerio"
 )
 
 // Work that fans out is a marker, swept in pieces (law 12): what hangs on one
@@ -17,6 +19,7 @@ const (
 	sweepOwner  = 'o' // prefix of kindOwnerOf: events whose person was met
 	sweepOwners = 'O' // workspace: events that wait for people, once no first backfill is left
 	sweepOut    = 't' // prefix of kindRow: rows kept only for a backfill
+	sweepHeld   = 'h' // key of an identifier's record: what is parked because too many wanted it
 )
 
 // sweepPiece is how many keys one transaction of a sweep looks at.
@@ -117,19 +120,50 @@ func (tx *Tx) sweep(kind byte, what []byte) (left bool) {
 			}
 		})
 	case sweepOwners:
-		return tx.each([]byte{kindOwnerOf, what[0]}, tx.releaseOwned)
+		return tx.each([]byte{kindOwnerOf, what[0]}, func(key string, value []byte) { tx.releaseOwned(key, value, ownerless) })
+	case sweepHeld:
+		return tx.eachFrom(what, []byte{kindAside, byte(parked)}, func(key string, value []byte) { tx.tryHeld(string(what), key, value) })
 	default: // sweepOwner
-		return tx.each(what, tx.releaseOwned)
+		return tx.each(what, func(key string, value []byte) { tx.releaseOwned(key, value, ownerless, orphaned) })
 	}
+}
+
+// tryHeld lets a parked entry be tried again if it is for an identifier that one
+// has let go of, as long as there is room among those who may have it.
+func (tx *Tx) tryHeld(name, key string, value []byte) {
+	entry, err := target([]byte(key), value)
+	if err != nil {
+		tx.fail(err)
+		return
+	}
+	if entry[0] != kindThing || entry[1] != name[1] {
+		return
+	}
+	t := tx.thing(entry)
+	held := customerio.Identifier{Type: customerio.IdentifierType(name[2]), Value: name[3:]}
+	at := slices.IndexFunc(t.steps, func(s step) bool { return s.seq == seqOf([]byte(key)) })
+	if at < 0 || t.steps[at].status != parked || !t.steps[at].heldBy(held) {
+		return
+	}
+	if rec := tx.name(name); len(rec.things) >= maxHolders {
+		rec.turnedAway, rec.dirty = true, true
+		return
+	}
+	tx.again(entry[1], t, &t.steps[at])
 }
 
 // each visits the next keys under prefix, going on where the last piece ended.
 func (tx *Tx) each(prefix []byte, visit func(key string, value []byte)) (left bool) {
+	return tx.eachFrom(prefix, prefix, visit)
+}
+
+// eachFrom is each for a walk that is remembered as what it is about.
+func (tx *Tx) eachFrom(what, prefix []byte, visit func(key string, value []byte)) (left bool) {
 	type record struct {
 		key   string
 		value []byte
 	}
-	cursor := sweepCursor(prefix)
+	cursor := sweepCursor(what)
 	from := prefix
 	if v := tx.load(string(cursor)); v != nil {
 		from = slices.Clone(v)
@@ -154,17 +188,20 @@ func (tx *Tx) each(prefix []byte, visit func(key string, value []byte)) (left bo
 	return left
 }
 
-// releaseOwned queues an event that waited for its person to be met, behind
-// that person.
-func (tx *Tx) releaseOwned(key string, value []byte) {
+// releaseOwned queues an event that waited for its person and has one of these
+// statuses, behind that person.
+func (tx *Tx) releaseOwned(key string, value []byte, of ...status) {
 	name, err := target([]byte(key), value)
 	if err != nil {
 		tx.fail(err)
 		return
 	}
 	e := tx.event(name)
-	tx.writes[key] = nil
-	if e == nil || e.step == nil || e.step.status != ownerless || e.step.seq != seqOf([]byte(key)) {
+	if e == nil || e.step == nil || e.step.seq != seqOf([]byte(key)) {
+		tx.writes[key] = nil
+		return
+	}
+	if !slices.Contains(of, e.step.status) {
 		return
 	}
 	m := tx.s.registry.mappings[binary.BigEndian.Uint16([]byte(e.key[1:]))]

@@ -29,6 +29,9 @@ type Tx struct {
 	fresh map[string]freshRow
 	// hanging is the newest seq queued in this transaction under an address.
 	hanging map[string]uint64
+	// owned are the prefixes under which this transaction has entered what waits
+	// for its owner.
+	owned map[string]bool
 
 	origin   *Origin
 	position position
@@ -59,7 +62,9 @@ type place struct {
 type nameRecord struct {
 	key    string
 	things []string
-	dirty  bool
+	// turnedAway is set when there have been more than may be listed.
+	turnedAway bool
+	dirty      bool
 }
 
 // then runs fn once the transaction is durable, before anyone can see it.
@@ -104,6 +109,7 @@ func (tx *Tx) thing(key string) *thing {
 			t = decoded
 		}
 	}
+	t.enter(tx.s.registry.workspaces[key[1]].epoch)
 	if len(t.steps) > 0 {
 		tx.s.quick.Lock()
 		for i := range t.steps {
@@ -203,12 +209,8 @@ func (tx *Tx) name(key string) *nameRecord {
 	}
 	n := &nameRecord{key: key}
 	if v := tx.load(key); v != nil {
-		d := open(key, v)
-		for range d.count(1) {
-			n.things = append(n.things, d.string())
-		}
-		if d.err != nil {
-			tx.fail(d.err)
+		if err := n.decode(v); err != nil {
+			tx.fail(err)
 		}
 	}
 	tx.names[key] = n
@@ -217,11 +219,21 @@ func (tx *Tx) name(key string) *nameRecord {
 
 func appendName(dst []byte, n *nameRecord) []byte {
 	start := len(dst)
-	dst = binary.AppendUvarint(append(dst, recordVersion), uint64(len(n.things)))
+	dst = append(dst, recordVersion, flag(n.turnedAway, 1))
+	dst = binary.AppendUvarint(dst, uint64(len(n.things)))
 	for _, t := range n.things {
 		dst = appendBytes(dst, t)
 	}
 	return seal(dst, start, n.key)
+}
+
+func (n *nameRecord) decode(value []byte) error {
+	d := open(n.key, value)
+	n.turnedAway = d.byte()&1 != 0
+	for range d.count(1) {
+		n.things = append(n.things, d.string())
+	}
+	return d.err
 }
 
 // room is at least as many bytes as the record takes.

@@ -64,8 +64,10 @@ func (s *Store) begin(ctx context.Context, fn func(*Tx) error) (commit func(done
 	}
 	return func(done func(error)) error {
 		err := s.finish(tx, len(writes) > 0)
-		tx.mem.reset()
-		s.spare = tx.mem
+		if s.spare = tx.mem; err != nil {
+			s.spare = newScratch() // the next one, which fails too, may still look at this
+		}
+		s.spare.reset()
 		done(err)
 		if err == nil {
 			s.broke(s.engine.relieve())
@@ -139,7 +141,7 @@ func (s *Store) transact(fn func(*Tx) error) (tx *Tx, saved []Books, err error) 
 	}
 	mem := s.scratch
 	tx = &Tx{
-		s: s, now: now(), position: s.head.position, seq: s.head.seq, mem: mem,
+		s: s, now: now(), position: s.head.position, openAt: s.head.position.open.Commit, seq: s.head.seq, mem: mem,
 		things: mem.byKey, places: mem.places, events: mem.events, names: mem.names, writes: mem.raw, books: map[*mapping]struct{}{}, tally: s.head.tally.clone(),
 	}
 	return tx, saved, s.engine.look(true, func(r reader) error {
@@ -171,11 +173,12 @@ func (s *Store) finish(tx *Tx, writes bool) (err error) {
 		s.wake()
 		return err
 	}
+	moved := s.position.stored != tx.position.stored
 	s.position, s.seq, s.tally = tx.position, tx.seq, tx.tally
 	for _, fn := range tx.after {
 		fn()
 	}
-	s.publish(tx)
+	s.publish(tx, moved)
 	s.wake()
 	return nil
 }

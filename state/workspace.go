@@ -26,9 +26,13 @@ func (s *Store) AcceptWorkspace(ctx context.Context, ws int, region string, envi
 	return s.Update(ctx, func(tx *Tx) error {
 		was := *w
 		w.region, w.environment = region, environment
+		if had != 0 {
+			w.epoch++
+		}
+		next := *w
 		tx.put(tx.s.registry.appendWorkspaces())
 		*w = was
-		tx.then(func() { w.region, w.environment = region, environment })
+		tx.then(func() { w.region, w.environment, w.epoch = next.region, next.environment, next.epoch })
 		if had == 0 {
 			return nil
 		}

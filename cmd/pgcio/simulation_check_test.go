@@ -175,7 +175,7 @@ func (s *schedule) checkOrders() {
 		e, ok := events[id]
 		delete(events, id)
 		switch {
-		case !ok && s.dropped[id] != 0:
+		case !ok && (s.dropped[id] != 0 || s.orphans[id]):
 		case !ok:
 			s.t.Errorf("order %s has no event", ref)
 		case string(e.Data) != `{"total":"`+want.total+`"}` || e.Person != "id:"+want.user && !s.refusing:
@@ -196,7 +196,7 @@ func (s *schedule) checkVisits() {
 		e, ok := events[id]
 		delete(events, id)
 		switch {
-		case !ok && s.dropped[id] != 0:
+		case !ok && (s.dropped[id] != 0 || s.orphans[id]):
 		case !ok:
 			s.t.Errorf("visit %s has no event", visit)
 		case s.world.clear(user) && e.Person != "id:"+user && !s.refusing && !s.parked["id:"+user]:
@@ -220,7 +220,7 @@ func (s *schedule) checkHistory() {
 		delete(events, id)
 		switch {
 		case w.doubled[ref]:
-		case !ok && s.dropped[id] != 0:
+		case !ok && (s.dropped[id] != 0 || s.orphans[id]):
 		case !ok:
 			t.Errorf("order %s has no event in the history", ref)
 		case string(e.Data) != `{"total":"`+want.total+`"}` || e.Person != "id:"+want.user || strconv.FormatInt(e.Timestamp, 10) != want.placed:

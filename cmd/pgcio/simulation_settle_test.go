@@ -40,6 +40,9 @@ func (s *schedule) heldBack(pause time.Duration) {
 	if !s.world.fixed || s.slow || pause < 20*time.Second || s.dead.Load() {
 		return
 	}
+	if st, err := s.store.Status(); err != nil || st.Rereads > 0 {
+		return // a row that is read now shows that transaction, and comes after it
+	}
 	delivered, err := s.store.Delivered()
 	if err != nil {
 		s.t.Errorf("delivered: %v", err)
@@ -223,6 +226,7 @@ func (s *schedule) explain() {
 			s.t.Errorf("%+v is parked", a)
 		}
 	}
+	s.explainOrphans()
 	for _, id := range w.living(contacts) {
 		if value(w.current(contacts, id)[whom]) == tooLong && !is["contacts id:"+id] && s.dropped["contacts id:"+id] == 0 {
 			s.t.Errorf("contact %s has an address that cannot be sent, and is not parked", id)
@@ -232,6 +236,28 @@ func (s *schedule) explain() {
 		if row := w.current(users, id); out(row) && isLong(row[userBio]) && !is["leavers id:"+id] && s.dropped["leavers id:"+id] == 0 {
 			s.t.Errorf("user %s has a bio that cannot be sent, and is not parked", id)
 		}
+	}
+}
+
+var parkedOwner = regexp.MustCompile(`id:\d+`)
+
+// explainOrphans checks that the people of events that are kept aside are
+// parked, and remembers these.
+func (s *schedule) explainOrphans() {
+	orphans, err := s.store.Asides("", true, 1000)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	clear(s.orphans)
+	for _, a := range orphans {
+		if owner := parkedOwner.FindString(a.Reason); !s.parked[owner] {
+			s.t.Errorf("%+v is orphaned, and %q is not parked", a, owner)
+		}
+		full, err := s.store.Aside(a.ID)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.orphans[ulidPattern.FindStringSubmatch(full.Payload)[1]] = true
 	}
 }
 

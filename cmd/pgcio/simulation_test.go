@@ -199,6 +199,7 @@ type schedule struct {
 	mu      sync.Mutex        // guards below
 	dropped map[string]uint64 // what the operator has given up, and the newest transaction then
 	parked  map[string]bool   // people of main of whom something is parked, and should be
+	orphans map[string]bool   // events whose person is parked, at the end
 }
 
 var errKilled = errors.New("killed")
@@ -207,7 +208,7 @@ func simulate(t *testing.T, seed uint64, trace bool) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &schedule{
 			t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), trace: trace, world: newWorld(seed), memory: state.NewMemory(),
-			dropped: map[string]uint64{}, parked: map[string]bool{},
+			dropped: map[string]uint64{}, parked: map[string]bool{}, orphans: map[string]bool{},
 		}
 		var err error
 		if s.sim, err = simulator.New(simulator.Options{Seed: seed, LogSize: -1, Workspaces: []simulator.Workspace{workspaceNamed("main", 1), workspaceNamed("other", 2)}}); err != nil {

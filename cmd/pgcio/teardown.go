@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -81,6 +82,9 @@ func idle(ctx context.Context, cfg *config, there cdc.Dropped) error {
 
 // describeLeft says what stays, and who can drop it.
 func describeLeft(d cdc.Dropped) string {
+	if d.LeftFor != nil {
+		return fmt.Sprintf("publication %s stays: slot %s of this database may be read through it; when it is not, drop it with: %s", d.Left, strings.Join(d.LeftFor, ", "), d.LeftSQL)
+	}
 	return fmt.Sprintf("publication %s stays: it belongs to another role, which drops it with: %s", d.Left, d.LeftSQL)
 }
 

@@ -8,6 +8,36 @@ import (
 	"github.com/pgcio/pgcio/internal/pgtest"
 )
 
+// Two pgcios of one database may share a publication: the teardown of one leaves
+// it to the other.
+func TestTeardownLeavesWhatAnotherReads(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t).DB()
+	db.Exec(t, tradeSchema)
+	r := newRig(t, db, tradeMappings)
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := r.command(args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("pgcio %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	run("setup")
+	db.Exec(t, "SELECT pg_create_logical_replication_slot('another', 'pgoutput')")
+	want := `publication pgcio stays: slot another of this database may be read through it; when it is not, drop it with: DROP PUBLICATION IF EXISTS "pgcio";`
+	if out := run("teardown", "--yes"); !strings.Contains(out, want) {
+		t.Errorf("%q is not in\n%s", want, out)
+	}
+	db.Exec(t, "SELECT pg_drop_replication_slot('another')")
+	if out := run("teardown", "--yes"); !strings.Contains(out, "publication pgcio dropped") {
+		t.Errorf("pgcio teardown says\n%s", out)
+	}
+	if n := db.Value(t, "SELECT (SELECT count(*) FROM pg_replication_slots) || ' ' || (SELECT count(*) FROM pg_publication)"); n != "0 0" {
+		t.Errorf("slots and publications that are left: %s", n)
+	}
+}
+
 // A publication that an administrator made with our SQL belongs to them: teardown
 // drops the slot, leaves it, and says who can drop it and how.
 func TestTeardownLeavesWhatTheRoleDoesNotOwn(t *testing.T) {
