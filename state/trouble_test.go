@@ -151,7 +151,7 @@ func (h *house) quiet() {
 	h.t.Fatal("it never ends")
 }
 
-func TestRTroubled(t *testing.T) {
+func TestTroubledScripts(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := drawScript(rt)
 		seed := rapid.Uint64().Draw(rt, "seed")
@@ -180,7 +180,7 @@ func TestRTroubled(t *testing.T) {
 			var gathered []customerio.Ask
 			for i, c := range s.steps {
 				at = i
-				if c.ask.Mapping != orders {
+				if c.ask.Mapping != orders { // an event may make a person nobody knows of
 					gathered = append(gathered, c.ask)
 				}
 				log("%s %d", c.text, s.cuts[i])
