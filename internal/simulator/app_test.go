@@ -49,6 +49,9 @@ func TestAuthorization(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer nonsense")
 	status, body := c.send(r)
 	equal(t, "App", fmt.Sprint(status, body), "401"+`{"errors":[{"detail":"unauthorized","status":"401"}]}`+"\n")
+	r.SetBasicAuth("site-id", "track-api-key")
+	status, _ = c.send(r)
+	equal(t, "Track credentials", status, 401)
 }
 
 func TestWorkspacesAreApart(t *testing.T) {
@@ -89,7 +92,7 @@ func TestAppReads(t *testing.T) {
 		{"/v1/customers/1/attributes?id_type=phone", 400},
 		{"/v1/customers/1/attributes?id_type=name", 400},
 		{"/v1/customers", 400},
-		{"/v1/segments", 404},
+		{"/v1/campaigns", 404},
 	} {
 		status, body := c.do("GET", test.path, "")
 		equal(t, test.path, status, test.status)

@@ -3,11 +3,15 @@ package simulator
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
 
-// attribute is a top-level attribute of a person. A removed one keeps its time,
+// attributes are what a person, an object or a relationship holds, by name.
+type attributes map[string]*attribute
+
+// attribute is a top-level attribute. A removed one keeps its time,
 // so that an older write does not bring it back.
 type attribute struct {
 	value string // JSON; "" when removed
@@ -20,6 +24,9 @@ type attribute struct {
 type stamp struct {
 	timestamp int64 // Unix seconds
 	seq       int64
+	// untimed marks what cannot bring a timestamp (objects, relationships):
+	// there the later applied wins.
+	untimed bool
 }
 
 // beats reports whether a write may replace what carries the stamp old. An
@@ -27,6 +34,8 @@ type stamp struct {
 // operation, where the later in the text wins.
 func (w *workspace) beats(now, old stamp) bool {
 	switch {
+	case now.untimed:
+		return true
 	case now.timestamp < old.timestamp:
 		w.drop(DropStaleAttribute)
 		return false
@@ -50,22 +59,101 @@ func (w *workspace) setAttribute(p *person, name string, raw []byte, now stamp) 
 	if isNull(raw) || (w.settings.EmptyString == "delete" && string(raw) == `""`) {
 		raw = nil
 	}
+	return w.write(p.attributes, name, raw, now)
+}
+
+// setUntimed applies the attributes of an object or a relationship, and calls
+// refused for each there is no room for. Null and "" both remove.
+// Customer.io docs: Track API v2, objects.
+func (w *workspace) setUntimed(set attributes, list []member, op *accepted, refused func(m member, reason string)) {
+	now := stamp{timestamp: op.received, seq: op.seq, untimed: true}
+	total := set.bytes()
+	for _, paths := range []bool{false, true} {
+		for _, m := range list {
+			if isPath(m.key) != paths {
+				continue
+			}
+			raw, top := []byte(m.value), m.key
+			if isNull(raw) || string(raw) == `""` {
+				raw = nil
+			}
+			if paths {
+				top, _, _ = strings.Cut(m.key, ".")
+			}
+			before := set[top].copy()
+			if !w.write(set, m.key, raw, now) {
+				refused(m, reasonTotal)
+				continue
+			}
+			after := total - before.bytes(top) + set[top].bytes(top)
+			if after > maxObjectBytes && after > total {
+				if set[top] = before; before == nil {
+					delete(set, top)
+				}
+				refused(m, reasonBytes)
+				continue
+			}
+			total = after
+		}
+	}
+}
+
+// copy copies an attribute so that a write of it can be taken back.
+func (a *attribute) copy() *attribute {
+	if a == nil {
+		return nil
+	}
+	c := *a
+	c.leaves = maps.Clone(a.leaves)
+	return &c
+}
+
+// bytes is what an attribute of that name counts towards maxObjectBytes.
+func (a *attribute) bytes(name string) int {
+	if a == nil || a.value == "" {
+		return 0
+	}
+	return len(name) + len(a.value)
+}
+
+func (set attributes) bytes() int {
+	n := 0
+	for name, a := range set {
+		n += a.bytes(name)
+	}
+	return n
+}
+
+// public is what the set holds, removed ones left out.
+func (set attributes) public() map[string]Attribute {
+	out := make(map[string]Attribute, len(set))
+	for name, a := range set {
+		if a.value != "" {
+			out[name] = Attribute{json.RawMessage(a.value), a.newest().timestamp}
+		}
+	}
+	return out
+}
+
+// write applies one attribute; without raw it removes it. It returns false
+// when there is no room for it.
+func (w *workspace) write(set attributes, name string, raw []byte, now stamp) bool {
 	top, path, nested := name, "", false
 	if isPath(name) {
 		top, path, nested = strings.Cut(name, ".")
 	}
-	a := p.attributes[top]
+	a := set[top]
 	if a == nil {
-		if raw != nil && p.held() >= maxAttributes {
+		if raw != nil && set.held() >= maxAttributes {
 			return false
 		}
 		a = &attribute{}
-		p.attributes[top] = a
+		set[top] = a
 		if !nested {
 			a.value, a.stamp = compact(raw), now
 			return true
 		}
-	} else if raw != nil && a.value == "" && p.held() >= maxAttributes {
+	} else if raw != nil && a.value == "" && set.held() >= maxAttributes {
 		return false
 	}
 	if nested {
@@ -130,13 +218,13 @@ func withLeaf(object []byte, path []string, value []byte) []byte {
 	return encode(fields)
 }
 
-// held counts the attributes a person has.
-func (p *person) held() int {
-	if len(p.attributes) < maxAttributes {
-		return len(p.attributes)
+// held counts the attributes there are, up to maxAttributes exactly.
+func (set attributes) held() int {
+	if len(set) < maxAttributes {
+		return len(set)
 	}
 	n := 0
-	for _, a := range p.attributes {
+	for _, a := range set {
 		if a.value != "" {
 			n++
 		}

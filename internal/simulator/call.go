@@ -174,7 +174,7 @@ func (s *Simulator) answer(ctx context.Context, c *call, w *workspace) (*reply, 
 // whose client gives up stays accepted, once it was.
 func (s *Simulator) deliver(ctx context.Context, c *call, w *workspace, r *reply) error {
 	var delay, before time.Duration
-	if w != nil && c.api == "track" {
+	if w != nil && (c.api == "track" || c.method != http.MethodGet) {
 		w.mu.Lock()
 		delay = time.Duration(w.settings.ReplyDelay)
 		if w.settings.ReorderRequests && delay > 0 {

@@ -12,8 +12,8 @@ type device struct {
 	attributes map[string]string
 }
 
-// addDevice is the operation "add_device". A token may be on several people:
-// no source says that adding it to one takes it from another.
+// addDevice is the operation "add_device". What it does to another who has the
+// token no source says: Settings.TokenElsewhere.
 type addDevice struct {
 	address         address
 	token, platform string
@@ -111,21 +111,16 @@ func (op *addDevice) names(list []address) []address {
 }
 
 func (op *addDevice) apply(w *workspace, a *accepted) {
-	if w.isSuppressed([]address{op.address}) {
-		w.drop(DropSuppressed)
+	p := w.personFor(op.address, a, DropUnknownPerson)
+	if p == nil {
 		return
 	}
-	p := w.find(op.address)
-	switch {
-	case p != nil:
-	case op.address.kind == kindCioID:
-		w.drop(DropUnknownCioID)
-		return
-	case w.settings.UnknownPerson == "create":
-		p = w.createGhost(op.address, a)
-	default:
-		w.drop(DropUnknownPerson)
-		return
+	if w.settings.TokenElsewhere == "take" {
+		for _, other := range w.people {
+			if other != p {
+				delete(other.devices, op.token)
+			}
+		}
 	}
 	if p.devices == nil {
 		p.devices = make(map[string]*device)

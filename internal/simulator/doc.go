@@ -8,14 +8,16 @@
 //     answered 200 before it is applied; what is then dropped (a suppressed
 //     person, an unknown cio_id, somebody else's e-mail address) is dropped
 //     without a word on the wire and counted for the test to see.
-//   - Writes that share a person or an identifying value are applied in the
-//     order in which they were accepted. A request is accepted at one moment
-//     between its arrival and its reply. Nothing else is promised, and
+//   - Writes that share a person, an object or an identifying value are applied
+//     in the order in which they were accepted. A request is accepted at one
+//     moment between its arrival and its reply. Nothing else is promised, and
 //     [Settings] can make it so: requests that were unanswered at the same
-//     time, items of one batch and writes of unrelated people then happen in a
-//     seeded order of their own.
+//     time, items of one batch, ids of one segment call and writes of unrelated
+//     things then happen in a seeded order of their own.
+//   - Along with a person go their devices, memberships and relationships, along
+//     with an object its relationships, and nothing brings them back.
 //   - App API reads, [Simulator.State] and the dump show what is applied now,
-//     never what is merely accepted.
+//     never what is merely accepted. App API writes are applied when answered.
 //   - Every limit is measured in bytes on what was sent. What Customer.io
 //     knows and this package does not build is refused as "not simulated yet",
 //     never accepted and forgotten.

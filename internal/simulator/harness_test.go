@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -156,3 +158,63 @@ func decode(t testing.TB, body string, into any) {
 
 // text joins values with spaces.
 func text(values ...any) string { return strings.TrimSuffix(fmt.Sprintln(values...), "\n") }
+
+const acme = `{"object_type_id":"1","object_id":"acme"}`
+
+func objectID(typeID, id string) string {
+	return fmt.Sprintf(`{"object_type_id":%q,"object_id":%q}`, typeID, id)
+}
+
+func ofObject(action, identifiers, rest string) string {
+	if rest != "" {
+		rest = "," + rest
+	}
+	return fmt.Sprintf(`{"type":"object","action":%q,"identifiers":%s%s}`, action, identifiers, rest)
+}
+
+// relates is one relationship, added to a person.
+func relates(person, object, attributes string) string {
+	return asks("add_relationships", person, oneRelationship(object, attributes))
+}
+
+func oneRelationship(identifiers, attributes string) string {
+	return `"cio_relationships":[{"identifiers":` + identifiers + `,"relationship_attributes":` + attributes + `}]`
+}
+
+func unrelates(person, object string) string {
+	return asks("delete_relationships", person, `"cio_relationships":[{"identifiers":`+object+`}]`)
+}
+
+func merges(primary, secondary string) string {
+	return `{"type":"person","action":"merge","primary":` + primary + `,"secondary":` + secondary + `}`
+}
+
+// objects is a short text of the objects there are and who is related to them:
+// `1/acme n=1 (id:1 role="x"); …`.
+func objects(s State) string {
+	var list []string
+	for _, o := range s.Objects {
+		parts := []string{o.Type + "/" + o.ID}
+		parts = append(parts, values(o.Attributes)...)
+		if o.Ghost {
+			parts = append(parts, "ghost")
+		}
+		for _, who := range o.People {
+			p, _ := s.Person(who)
+			r, ok := p.Relationship(o.Type, o.ID)
+			if !ok {
+				parts = append(parts, "one-sided:")
+			}
+			parts = append(parts, "("+strings.Join(append([]string{who}, values(r.Attributes)...), " ")+")")
+		}
+		list = append(list, strings.Join(parts, " "))
+	}
+	return strings.Join(list, "; ")
+}
+
+func values(set map[string]Attribute) (list []string) {
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		list = append(list, name+"="+string(set[name].Value))
+	}
+	return list
+}

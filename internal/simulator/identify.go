@@ -10,11 +10,24 @@ type identify struct {
 	timestamp  int64 // Unix seconds; 0: when it was received
 	updateOnly bool
 	v1         bool
+	objects    []related // to relate the person to
+	unrelate   bool      // or to take the relationships away
 }
 
 func (op *identify) action() string { return "identify" }
 
+func (op *identify) joins() {}
+
 func (op *identify) names(list []address) []address {
+	list = op.own(list)
+	for _, r := range op.objects {
+		list = append(list, r.address)
+	}
+	return list
+}
+
+// own appends the names of the person alone.
+func (op *identify) own(list []address) []address {
 	list = append(list, op.address.key())
 	for _, c := range op.claims {
 		if c.value != "" {
@@ -31,7 +44,8 @@ const (
 	reasonImmutable = "cio_id cannot be changed"
 	reasonClear     = "identifier cannot be removed"
 	reasonNoMatch   = "no profile matches an update-only request"
-	reasonTotal     = "profile holds 300 attributes"
+	reasonTotal     = "it holds 300 attributes already"
+	reasonBytes     = "its attributes would take more than 100 KB"
 )
 
 // apply resolves whom the identify is about, then writes what it may.
@@ -42,11 +56,11 @@ const (
 // differ: the person addressed, and the identifier fails. (4) Neither is: a
 // new person.
 func (op *identify) apply(w *workspace, a *accepted) {
-	if w.isSuppressed(op.names(nil)) {
+	if w.isSuppressed(op.own(nil)) {
 		w.drop(DropSuppressed)
 		return
 	}
-	now := stamp{op.timestamp, a.seq}
+	now := stamp{timestamp: op.timestamp, seq: a.seq}
 	if now.timestamp == 0 {
 		now.timestamp = a.received
 	}
@@ -65,7 +79,7 @@ func (op *identify) apply(w *workspace, a *accepted) {
 	}
 	p.ghost = false
 	for _, c := range granted {
-		if old := p.identifiers[c.kind]; old.seq == 0 || w.beats(now, stamp{old.timestamp, old.seq}) {
+		if old := p.identifiers[c.kind]; old.seq == 0 || w.beats(now, stamp{timestamp: old.timestamp, seq: old.seq}) {
 			w.name(p, c, now.timestamp, now.seq)
 		}
 	}
@@ -77,6 +91,13 @@ func (op *identify) apply(w *workspace, a *accepted) {
 				w.drop(DropTotalAttributes)
 				w.fail(p, a, m.key, stringify(compact(m.value)), reasonTotal)
 			}
+		}
+	}
+	for _, r := range op.objects {
+		if op.unrelate {
+			w.unrelate(p, w.objects[r.address])
+		} else if o := w.objectFor(r.address, a); o != nil {
+			w.relate(p, o, r.attributes, a)
 		}
 	}
 }
@@ -170,8 +191,11 @@ func (p *person) only(k kind) bool {
 // FailedAttributeChange is what Customer.io logs of an identify that it took
 // and could not apply whole; the App API shows it among the activities.
 type FailedAttributeChange struct {
-	CioID  string    `json:"cio_id,omitempty"`
-	Person string    `json:"person"` // such as "id:42", as it was then
+	CioID  string `json:"cio_id,omitempty"`
+	Person string `json:"person,omitempty"` // such as "id:42", as it was then
+	// Object is the object whose attribute failed, such as "1/acme"; with a
+	// Person, it was one of their relationship.
+	Object string    `json:"object,omitempty"`
 	Field  string    `json:"field"`
 	Value  string    `json:"value"`
 	Reason string    `json:"reason"`

@@ -20,6 +20,7 @@ import (
 //	POST /_sim/faults      a list of Fault replaces them
 //	GET  /_sim/settings    the settings of ?workspace=
 //	POST /_sim/settings    changes those that the body names
+//	POST /_sim/segments    makes a segment in ?workspace=: {"name","dynamic"}
 //	POST /_sim/reset       forgets everything but the settings
 //	GET  /_sim/wait        answers once all is applied and nothing came for ?idle= (up to ?timeout=)
 func (s *Simulator) newInspection() http.Handler {
@@ -33,6 +34,7 @@ func (s *Simulator) newInspection() http.Handler {
 	mux.HandleFunc("POST /_sim/faults", s.changeFaults)
 	mux.HandleFunc("GET /_sim/settings", s.inspectSettings)
 	mux.HandleFunc("POST /_sim/settings", s.changeSettings)
+	mux.HandleFunc("POST /_sim/segments", s.makeSegment)
 	mux.HandleFunc("POST /_sim/reset", func(w http.ResponseWriter, _ *http.Request) {
 		s.Reset()
 		w.WriteHeader(http.StatusNoContent)
@@ -119,6 +121,26 @@ func (s *Simulator) changeSettings(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	show(w, next)
+}
+
+// makeSegment is for what the App API cannot make: data-driven segments.
+func (s *Simulator) makeSegment(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("workspace")
+	if s.workspace(name) == nil {
+		http.Error(w, fmt.Sprintf("no workspace %q", name), http.StatusNotFound)
+		return
+	}
+	var made struct {
+		ID      int64  `json:"id"`
+		Name    string `json:"name"`
+		Dynamic bool   `json:"dynamic"`
+	}
+	if err := read(w, r, &made); err != nil || made.Name == "" {
+		http.Error(w, `a segment is {"name": "…", "dynamic": true}`, http.StatusBadRequest)
+		return
+	}
+	made.ID = s.AddSegment(name, made.Name, made.Dynamic)
+	show(w, made)
 }
 
 // wait answers 204 when all is quiet, 504 when it is not within the timeout.

@@ -67,6 +67,10 @@ func TestInspection(t *testing.T) {
 		{"GET", "/_sim/wait?idle=1ms", "", 204, "", ""},
 		{"GET", "/_sim/wait?idle=1h&timeout=1ms", "", 504, "", ""},
 		{"GET", "/_sim/wait?idle=soon", "", 400, "", ""},
+		{"POST", "/_sim/segments", `{"name":"active","dynamic":true}`, 200, `{"id":1,"name":"active","dynamic":true}`, ""},
+		{"POST", "/_sim/segments", `{"dynamic":true}`, 400, `a segment is`, ""},
+		{"POST", "/_sim/segments?workspace=x", `{"name":"x"}`, 404, `no workspace`, ""},
+		{"GET", "/_sim/state", "", 200, `"name": "active"`, ""},
 		{"POST", "/_sim/reset", "", 204, "", ""},
 		{"GET", "/_sim/faults", "", 200, `[]`, ""},
 		{"GET", "/_sim/log", "", 200, `[]`, ""},
@@ -155,4 +159,34 @@ func TestIndependence(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPageIsBounded: the page gets the first objects and rows only, and how
+// many there are.
+func TestPageIsBounded(t *testing.T) {
+	c := newClient(t)
+	for i := range 3 {
+		c.must(relates(fmt.Sprintf(`{"id":"%d"}`, i), objectID("1", fmt.Sprint(i)), `{"role":"x"}`))
+	}
+	c.v1(t, 200, "POST", "/v1/collections", `{"name":"c","data":[`+strings.TrimSuffix(strings.Repeat(`{"a":1},`, 12), ",")+`]}`)
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1:7465/_sim/page?limit=2", nil))
+	var v struct {
+		Workspaces map[string]struct {
+			People []struct {
+				Relationships []struct{ Object string }
+			}
+			Objects     []struct{ ID string }
+			Total       int `json:"objects_total"`
+			Collections []struct {
+				Name  string
+				Rows  []any
+				Total int `json:"rows_total"`
+			}
+		}
+	}
+	decode(t, w.Body.String(), &v)
+	m := v.Workspaces["main"]
+	equal(t, "objects", text(len(m.Objects), m.Total, m.Objects[1].ID, m.People[1].Relationships[0].Object), "2 3 1 1/1")
+	equal(t, "collections", text(len(m.Collections), m.Collections[0].Name, len(m.Collections[0].Rows), m.Collections[0].Total), "1 c 10 12")
 }

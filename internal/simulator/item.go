@@ -99,13 +99,15 @@ func parseItem(raw []byte, settings *Settings, now int64) (*item, operation, *in
 func (it *item) parse() (operation, *invalid) {
 	switch it.kind {
 	case "person":
-	case "object", "delivery":
+	case "object":
+		return parseObject(it)
+	case "delivery":
 		return nil, it.notSimulated("type", it.kind)
 	default:
 		return nil, bad("type", "type must be person or object")
 	}
 	if it.action == "merge" {
-		return nil, it.notSimulated("action", it.action)
+		return parseMerge(it)
 	}
 	if inv := it.readAddress(); inv != nil {
 		return nil, inv
@@ -126,48 +128,57 @@ func (it *item) parse() (operation, *invalid) {
 	case "unsuppress":
 		return parseUnsuppress(it)
 	case "add_relationships", "delete_relationships":
-		return nil, it.notSimulated("action", it.action)
+		return parseRelate(it, it.address)
 	}
 	return nil, bad("action", "unknown action for a person")
 }
 
-// readAddress reads identifiers: exactly one, a string.
+// readAddress reads whom the operation is about.
+func (it *item) readAddress() (inv *invalid) {
+	it.address, inv = it.readPerson("identifiers", it.field("identifiers"), true)
+	return inv
+}
+
+// readPerson reads identifiers of a person: exactly one, a string.
 // Customer.io docs: Track API v2, person identifiers; invalid API requests.
-func (it *item) readAddress() *invalid {
-	raw := it.field("identifiers")
+func (it *item) readPerson(field string, raw json.RawMessage, phone bool) (a address, inv *invalid) {
 	if raw == nil {
-		return missing("identifiers")
+		return a, missing(field)
 	}
 	list, err := members(raw)
 	if err != nil {
-		return bad("identifiers", "identifiers %s", err)
+		return a, bad(field, "%s %s", field, err)
+	}
+	allowed := "id, email, cio_id"
+	if phone {
+		allowed = "id, email, phone, cio_id"
 	}
 	if len(list) != 1 {
-		return bad("identifiers", "identifiers must hold exactly one of id, email, phone, cio_id")
+		return a, bad(field, "%s must hold exactly one of %s", field, allowed)
 	}
 	name := list[0].key
 	if name == "anonymous_id" {
-		return it.notSimulated("identifiers.anonymous_id", "anonymous people")
+		return a, it.notSimulated(field+".anonymous_id", "anonymous people")
 	}
-	k := slices.Index(kindNames[:kindCioID+1], name)
-	if k < 0 {
-		return bad("identifiers."+name, "identifiers must hold exactly one of id, email, phone, cio_id")
+	k := kind(slices.Index(kindNames[:kindCioID+1], name))
+	if !k.ofPerson() || k == kindPhone && !phone {
+		return a, bad(field+"."+name, "%s must hold exactly one of %s", field, allowed)
 	}
 	value, ok := asString(list[0].value)
 	if !ok {
-		return bad("identifiers."+name, "%s attribute must be a string value", name)
+		return a, bad(field+"."+name, "%s attribute must be a string value", name)
 	}
-	return it.setAddress("identifiers."+name, address{kind(k), value})
+	return address{k, value}, it.checkAddress(field+"."+name, address{k, value})
 }
 
-func (it *item) setAddress(field string, a address) *invalid {
+// checkAddress judges an identifier by which a person is addressed.
+func (it *item) checkAddress(field string, a address) *invalid {
 	if inv := it.checkIdentifier(field, a); inv != nil {
 		return inv
 	}
 	if !it.settings.identifies(a.kind) {
 		return bad(field, "%s is not an identifier in this workspace", a.kind)
 	}
-	it.address = a
 	return nil
 }
 
@@ -204,7 +215,7 @@ func (it *item) readTimestamp(field string, raw []byte) (int64, *invalid) {
 }
 
 // readAttributes reads an optional object of attributes within the limits of
-// people and devices. field is what errors call it.
+// one request. field is what errors call it.
 func readAttributes(field string, raw []byte) ([]member, *invalid) {
 	if raw == nil || isNull(raw) {
 		return nil, nil
@@ -233,11 +244,18 @@ func readAttributes(field string, raw []byte) ([]member, *invalid) {
 // parseIdentify reads the operation "identify".
 func parseIdentify(it *item) (operation, *invalid) {
 	it.only("attributes", "timestamp", "cio_relationships")
-	if it.field("cio_relationships") != nil {
-		return nil, it.notSimulated("cio_relationships", "relationships")
-	}
 	op := &identify{address: it.address, v1: it.v1}
+	field, raw := "cio_relationships", it.field("cio_relationships")
 	var inv *invalid
+	if it.v1 && raw != nil {
+		if op.unrelate, raw, inv = it.v1Relationships(raw); inv != nil {
+			return nil, inv
+		}
+		field += ".relationships"
+	}
+	if op.objects, inv = it.readRelated(field, raw, false); inv != nil {
+		return nil, inv
+	}
 	if op.timestamp, inv = it.readTimestamp("timestamp", it.field("timestamp")); inv != nil {
 		return nil, inv
 	}

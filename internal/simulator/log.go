@@ -38,8 +38,9 @@ type Acceptance struct {
 	names []address
 }
 
-// Names are the people and identifying values it is about, such as "id:42",
-// "email:a@b.c" or "token:…".
+// Names are the people, objects and identifying values it is about, such as
+// "id:42", "email:a@b.c", "token:…", "object:1/acme" or, for the membership of
+// a segment, "membership:7 id:42".
 func (a Acceptance) Names() []string {
 	list := make([]string, len(a.names))
 	for i, n := range a.names {

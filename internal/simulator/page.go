@@ -21,13 +21,24 @@ func servePage(w http.ResponseWriter, _ *http.Request) {
 
 type pageState struct {
 	dumpedState
-	Events      []Event `json:"events"` // newest first
-	PeopleTotal int64   `json:"people_total"`
-	EventsTotal int64   `json:"events_total"`
+	Events       []Event          `json:"events"` // newest first
+	Collections  []pageCollection `json:"collections,omitempty"`
+	PeopleTotal  int64            `json:"people_total"`
+	ObjectsTotal int              `json:"objects_total"`
+	EventsTotal  int64            `json:"events_total"`
 }
 
+// pageCollection is a collection with its first rows only.
+type pageCollection struct {
+	dumpedCollection
+	RowsTotal int `json:"rows_total"`
+}
+
+// rowsOnPage is how many rows of a collection the page shows.
+const rowsOnPage = 10
+
 // inspectPage answers with as much of the state as a page can show: the first
-// ?limit= people, and the newest events.
+// ?limit= people and objects, and the newest events.
 func (s *Simulator) inspectPage(w http.ResponseWriter, r *http.Request) {
 	limit, err := strconv.Atoi(r.FormValue("limit"))
 	if err != nil || limit < 1 || limit > 1000 {
@@ -38,10 +49,16 @@ func (s *Simulator) inspectPage(w http.ResponseWriter, r *http.Request) {
 		ws.look(time.Now(), func() {
 			newest := ws.events[max(0, len(ws.events)-limit):]
 			p := pageState{
-				dumpedState: dumped(ws.state(limit, nil), DumpOptions{Counts: true}),
-				Events:      make([]Event, 0, len(newest)),
-				PeopleTotal: ws.counters.Created - ws.counters.Deleted,
-				EventsTotal: int64(len(ws.events)),
+				dumpedState:  dumped(ws.state(limit, nil), DumpOptions{Counts: true}),
+				Events:       make([]Event, 0, len(newest)),
+				PeopleTotal:  ws.counters.Created - ws.counters.Deleted,
+				ObjectsTotal: len(ws.objects) / 2, // each has two names
+				EventsTotal:  int64(len(ws.events)),
+			}
+			for _, c := range p.dumpedState.Collections {
+				total := len(c.Rows)
+				c.Rows = c.Rows[:min(total, rowsOnPage)]
+				p.Collections = append(p.Collections, pageCollection{c, total})
 			}
 			p.Failed = p.Failed[max(0, len(p.Failed)-limit):]
 			for i := len(newest) - 1; i >= 0; i-- {

@@ -3,12 +3,13 @@ package simulator
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
 )
 
-// kind is what sort of identifier names a person.
+// kind is what sort of name an address holds.
 type kind uint8
 
 const (
@@ -16,15 +17,22 @@ const (
 	kindEmail
 	kindPhone
 	kindCioID
-	// The kinds below name no person; they only order operations.
+	// The kinds below name no person.
 	kindToken
+	kindMembership // "7 id:42": a segment and somebody
+	kindObject     // "1/acme": the type and the object_id
+	kindCioObject
 )
 
-var kindNames = [...]string{"id", "email", "phone", "cio_id", "token"}
+var kindNames = [...]string{"id", "email", "phone", "cio_id", "token", "membership", "object", "cio_object_id"}
+
+// ofPerson reports whether the kind names a person.
+func (k kind) ofPerson() bool { return k <= kindCioID }
 
 func (k kind) String() string { return kindNames[k] }
 
-// address names a person by one identifier. As a key, the value of an e-mail
+// address names a person by one identifier, or something else that operations
+// can share. As a key, the value of an e-mail
 // address is in lower case: Customer.io compares them without case, and ids
 // with it. Customer.io docs: identifying people.
 type address struct {
@@ -47,10 +55,13 @@ type person struct {
 	// identifiers holds those people are known by, as they were written, and
 	// when; a cleared one is empty and keeps its time.
 	identifiers [kindCioID + 1]identifier
-	attributes  map[string]*attribute
+	attributes  attributes
 	devices     map[string]*device
-	created     time.Time
-	ghost       bool
+	// What the other side has too: segment.members, object.people.
+	segments      map[*segment]struct{}
+	relationships map[*object]*relationship
+	created       time.Time
+	ghost         bool
 }
 
 type identifier struct {
@@ -88,7 +99,10 @@ func (w *workspace) find(a address) *person { return w.people[a.key()] }
 // which no later person ever gets.
 func (w *workspace) create(a address, op *accepted, timestamp int64) *person {
 	w.cioIDs++
-	p := &person{attributes: make(map[string]*attribute), created: op.due}
+	p := &person{
+		attributes: make(attributes), segments: make(map[*segment]struct{}),
+		relationships: make(map[*object]*relationship), created: op.due,
+	}
 	w.name(p, address{kindCioID, fmt.Sprintf("a%07x", 0x3000000+w.cioIDs)}, timestamp, op.seq)
 	w.name(p, a, timestamp, op.seq)
 	w.counters.Created++
@@ -100,6 +114,27 @@ func (w *workspace) createGhost(a address, op *accepted) *person {
 	w.notice(NoticeGhost)
 	p := w.create(a, op, op.received)
 	p.ghost = true
+	return p
+}
+
+// personFor finds whom an operation is about that is no identify, or makes a
+// ghost as Settings.UnknownPerson says; nil when it is to be dropped, for lack
+// where nobody is there.
+func (w *workspace) personFor(a address, op *accepted, lack Drop) *person {
+	if w.isSuppressed([]address{a}) {
+		w.drop(DropSuppressed)
+		return nil
+	}
+	p := w.find(a)
+	switch {
+	case p != nil:
+	case a.kind == kindCioID:
+		w.drop(DropUnknownCioID)
+	case w.settings.UnknownPerson == "create":
+		return w.createGhost(a, op)
+	default:
+		w.drop(lack)
+	}
 	return p
 }
 
@@ -115,11 +150,17 @@ func (w *workspace) name(p *person, a address, timestamp, seq int64) {
 	}
 }
 
-// remove deletes a profile with all that hangs on it. What was recorded of it
-// (events, failed changes) stays.
+// remove deletes a profile with all that hangs on it: devices, memberships,
+// relationships. What was recorded of it (events, failed changes) stays.
 func (w *workspace) remove(p *person) {
 	for _, a := range p.names(nil) {
 		delete(w.people, a)
+	}
+	for s := range p.segments {
+		delete(s.members, p)
+	}
+	for o := range p.relationships {
+		delete(o.people, p)
 	}
 	w.counters.Deleted++
 }
@@ -129,17 +170,25 @@ func (s *store) everyone() []*person { return s.first(len(s.people)) }
 
 // first lists the first n of them, without sorting all.
 func (s *store) first(n int) []*person {
-	var list []*person
-	for a, p := range s.people {
-		if a.kind != kindCioID {
-			continue
+	return least(n, byIdentifiers, func(yield func(*person) bool) {
+		for a, p := range s.people {
+			if a.kind == kindCioID && !yield(p) {
+				return
+			}
 		}
-		if list = append(list, p); len(list) >= 2*n+2 {
-			slices.SortFunc(list, byIdentifiers)
+	})
+}
+
+// least returns the n smallest, in order, without sorting all.
+func least[T any](n int, compare func(a, b T) int, all iter.Seq[T]) []T {
+	var list []T
+	for v := range all {
+		if list = append(list, v); len(list) >= 2*n+2 {
+			slices.SortFunc(list, compare)
 			list = list[:n]
 		}
 	}
-	slices.SortFunc(list, byIdentifiers)
+	slices.SortFunc(list, compare)
 	return list[:min(n, len(list))]
 }
 

@@ -9,12 +9,16 @@ import (
 type operation interface {
 	// action is what Customer.io calls it.
 	action() string
-	// names appends the people and identifying values it is about: operations
-	// that share one are applied in order of acceptance.
+	// names appends the people, objects and identifying values it is about:
+	// operations that share one are applied in order of acceptance.
 	names([]address) []address
 	// apply does it. The lock is held.
 	apply(*workspace, *accepted)
 }
+
+// joiner is an operation that can make the people it names one person: from
+// then on their names stand for one order.
+type joiner interface{ joins() }
 
 // accepted is an operation on its way from acceptance to application.
 type accepted struct {
@@ -32,8 +36,8 @@ type queue struct {
 	base  time.Time // the floor when the settings last changed: nothing is due before it
 	waits waiting
 	// last is when the latest operation of a group of names is due; groups
-	// joins names that were ever about the same person. Both are kept only
-	// while there is jitter: without it, one order serves all.
+	// joins names that were ever about the same person, or object. Both are
+	// kept only while there is jitter: without it, one order serves all.
 	last   map[address]time.Time
 	groups map[address]address
 }
@@ -56,7 +60,7 @@ func (w *workspace) accept(ops []indexed, request int64, now, replied time.Time)
 		scratch = a.names(scratch[:0])
 		if jitter > 0 {
 			a.due = a.due.Add(time.Duration(w.rng.Int64N(jitter + 1)))
-			a.due = w.queue.inOrder(w.related(scratch), a.due)
+			a.due = w.inOrder(a.operation, scratch, a.due)
 		} else if a.due.Before(w.queue.floor) {
 			a.due = w.queue.floor
 		}
@@ -74,42 +78,55 @@ func (w *workspace) accept(ops []indexed, request int64, now, replied time.Time)
 	}
 }
 
-// related adds to names those by which the people they name are known now.
-func (w *workspace) related(names []address) []address {
-	for _, n := range names {
-		if p := w.people[n]; p != nil {
-			names = p.names(names)
-		}
-	}
-	return names
-}
-
-// inOrder joins the names into one group and returns the earliest moment, not
-// before due, that keeps the group in order.
-func (q *queue) inOrder(names []address, due time.Time) time.Time {
+// inOrder returns the earliest moment, not before due, at which all is done
+// that was accepted earlier and shares a name.
+func (w *workspace) inOrder(op operation, names []address, due time.Time) time.Time {
+	q := &w.queue
 	if q.last == nil {
 		q.last, q.groups = make(map[address]time.Time), make(map[address]address)
 	}
-	if len(names) == 0 {
-		return due
-	}
-	root := q.group(names[0])
-	if t := q.last[root]; t.After(due) {
-		due = t
-	}
-	for _, n := range names[1:] {
-		other := q.group(n)
-		if other == root {
-			continue
+	_, joins := op.(joiner)
+	for _, n := range names {
+		for _, other := range w.alsoKnownAs(n) {
+			q.join(n, other)
 		}
-		if t := q.last[other]; t.After(due) {
+		if joins && n.kind.ofPerson() {
+			q.join(names[0], n)
+		}
+	}
+	for _, n := range names {
+		if t := q.last[q.group(n)]; t.After(due) {
 			due = t
 		}
-		delete(q.last, other)
-		q.groups[other] = root
 	}
-	q.last[root] = due
+	for _, n := range names {
+		q.last[q.group(n)] = due
+	}
 	return due
+}
+
+// alsoKnownAs lists the names of whom or what a name means now.
+func (w *workspace) alsoKnownAs(n address) []address {
+	if p := w.people[n]; p != nil {
+		return p.names(nil)
+	}
+	if o := w.objects[n]; o != nil {
+		return o.names(nil)
+	}
+	return nil
+}
+
+// join makes two names one group, with the later order of both.
+func (q *queue) join(a, b address) {
+	a, b = q.group(a), q.group(b)
+	if a == b {
+		return
+	}
+	if t := q.last[b]; t.After(q.last[a]) {
+		q.last[a] = t
+	}
+	delete(q.last, b)
+	q.groups[b] = a
 }
 
 func (q *queue) group(n address) address {

@@ -3,7 +3,9 @@ package simulator
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 )
 
 // TestNobodyIsLost does thousands of random operations on few names, under
@@ -19,6 +21,10 @@ func TestNobodyIsLost(t *testing.T) {
 					settings := DefaultSettings()
 					settings.Identifiers, settings.NewIDForKnownEmail, settings.Conflict = identifiers, newID, conflict
 					settings.EmailUpdatesByID, settings.PhoneIdentifier, settings.Tie = byID, true, "random"
+					if byID {
+						settings.MergeDependants, settings.MergeIdentifiers = "move", "drop"
+						settings.TokenElsewhere, settings.UnknownMember = "take", "create"
+					}
 					w := DefaultWorkspace()
 					w.Settings = &settings
 					c := newClientOf(t, Options{Workspaces: []Workspace{w}, Seed: seed})
@@ -43,9 +49,17 @@ func (w *workspace) shuffle(t *testing.T, rng *rand.Rand) {
 		}
 		return address{k, string(rune("aAbBcd"[rng.IntN(6)]))}
 	}
+	thing := func() address {
+		if rng.IntN(5) == 0 {
+			return address{kindCioObject, fmt.Sprintf("ob%08x", 0x7f000000+rng.Int64N(w.cioObjectIDs+2))}
+		}
+		return address{kindObject, string(rune("123"[rng.IntN(3)])) + "/a"}
+	}
+	w.createSegment("one", "", false, time.Time{})
+	w.createSegment("two", "", false, time.Time{})
 	for n := range int64(3000) {
 		var op operation
-		switch rng.IntN(10) {
+		switch rng.IntN(15) {
 		case 0:
 			op = &deletePerson{name()}
 		case 1:
@@ -56,6 +70,18 @@ func (w *workspace) shuffle(t *testing.T, rng *rand.Rand) {
 			op = &sendEvent{address: name(), event: event{kind: "event", name: "x", data: "{}"}}
 		case 5:
 			op = &addDevice{address: name(), token: "t", platform: "ios"}
+		case 6:
+			op = &merge{name(), name()}
+		case 7:
+			op = &membership{1 + rng.Int64N(3), name(), rng.IntN(3) == 0}
+		case 8:
+			op = &relateTo{name(), []related{{address: thing()}}, rng.IntN(3) == 0}
+		case 9:
+			op = &relateTo{thing(), []related{{address: name()}}, rng.IntN(3) == 0}
+		case 10:
+			if op = (&identifyObject{address: thing(), people: []related{{address: name()}}}); rng.IntN(3) == 0 {
+				op = &deleteObject{thing()}
+			}
 		default:
 			i := &identify{address: name(), timestamp: n + rng.Int64N(20), attributes: []member{{"n", []byte("1")}}}
 			for range rng.IntN(3) {
@@ -95,6 +121,35 @@ func (w *workspace) check(t *testing.T) {
 		}
 		if w.isSuppressed(list) {
 			t.Errorf("%s is suppressed and there", p.label())
+		}
+	}
+	for _, p := range all {
+		for s := range p.segments {
+			if _, in := s.members[p]; !in || w.segments[s.id] != s {
+				t.Errorf("%s is in a segment that does not have them", p.label())
+			}
+		}
+		for o, r := range p.relationships {
+			if o.people[p] != r || w.objects[address{kindObject, o.label()}] != o {
+				t.Errorf("%s is related to an object that is not to them", p.label())
+			}
+		}
+	}
+	for _, s := range w.segments {
+		for p := range s.members {
+			if _, in := p.segments[s]; !in || w.find(address{kindCioID, p.cioID()}) != p {
+				t.Errorf("a segment has %s, who is gone or not in it", p.label())
+			}
+		}
+	}
+	for a, o := range w.objects {
+		if !slices.Contains(o.names(nil), a) {
+			t.Errorf("%s leads to another object", a)
+		}
+		for p := range o.people {
+			if p.relationships[o] == nil || w.find(address{kindCioID, p.cioID()}) != p {
+				t.Errorf("an object has %s, who is gone or not related", p.label())
+			}
 		}
 	}
 	if names != len(w.people) {

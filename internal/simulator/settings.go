@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -31,15 +32,46 @@ type Settings struct {
 	// ClearIdentifier is what null for an e-mail address or phone number does
 	// where that identifies people: "apply" or "fail". Not documented.
 	ClearIdentifier string `json:"clear_identifier"`
-	// UnknownPerson is what an event or a device for somebody unknown does:
-	// "create" an empty profile, marked a ghost, or "orphan": the event is kept
-	// without a person, the device goes. Not documented.
+	// UnknownPerson is what an event, a device or a relationship for somebody
+	// unknown does: "create" an empty profile, marked a ghost, or "orphan": the
+	// event is kept without a person, the others go. Not documented.
 	UnknownPerson string `json:"unknown_person"`
+	// ObjectTypes are the object types there are. A write that names another is
+	// invalid: they are made on Customer.io's pages only.
+	ObjectTypes []string `json:"object_types"`
+	// UnknownObject is what a relationship with an object that is not there
+	// does: "create" an empty one, marked a ghost, or "drop" the relationship.
+	// Not documented.
+	UnknownObject string `json:"unknown_object"`
+	// UnknownMember is what adding somebody unknown to a segment does: "ignore"
+	// them, or "create" an empty profile. The sources say both.
+	UnknownMember string `json:"unknown_member"`
+	// RemoveMemberWithoutID is what taking somebody out of a segment does who
+	// has no id: "apply" or "ignore". The docs want an id and yet take
+	// addresses.
+	RemoveMemberWithoutID string `json:"remove_member_without_id"`
+	// DuplicateNames is what a second segment or collection of one name meets:
+	// "accept" or "reject". Not documented.
+	DuplicateNames string `json:"duplicate_names"`
+	// TokenElsewhere is what adding a device does with its token on others:
+	// "keep" it there, or "take" it away. Not documented.
+	TokenElsewhere string `json:"token_elsewhere"`
+	// MergeIdentifiers is whether a merge gives the primary the identifiers it
+	// lacks and the secondary had: "copy" or "drop". Not documented.
+	MergeIdentifiers string `json:"merge_identifiers"`
+	// MergeDependants is what becomes of the secondary's devices and
+	// relationships in a merge: "drop", as they are not among what is
+	// documented to be copied, or "move".
+	MergeDependants string `json:"merge_dependants"`
+	// CollectionContent is how the rows of a collection are read: as "lines" of
+	// JSON or as an "array". The docs show one bare object.
+	CollectionContent string `json:"collection_content"`
 	// NonULID is what an event id that is no ULID does: "reject" the event, or
 	// "accept" it without deduplication. The sources say both.
 	NonULID string `json:"non_ulid"`
 	// EmptyString is what "" does as a person's attribute: "delete" it, or
-	// "keep" it. Documented for objects only.
+	// "keep" it. Documented for objects and relationships only, where it always
+	// deletes.
 	EmptyString string `json:"empty_string"`
 	// Tie decides between two values of one attribute with the same timestamp:
 	// the "later" applied wins, the "earlier", or a seeded coin: "random".
@@ -56,9 +88,10 @@ type Settings struct {
 	// documented.
 	MaxBatchItems int `json:"max_batch_items"`
 
-	// ReplyDelay is how long a reply to a Track request takes.
+	// ReplyDelay is how long a reply to a Track request, or to a write of the
+	// App API, takes.
 	ReplyDelay Duration `json:"reply_delay"`
-	// Lag is the time from a reply to its being applied.
+	// Lag is the time from a reply to a Track request to its being applied.
 	Lag Duration `json:"lag"`
 	// LagJitter is added to Lag, seeded, from 0 up to this, per operation:
 	// operations that share no person and no identifying value overtake.
@@ -94,13 +127,24 @@ func DefaultSettings() Settings {
 		Conflict:           "identifier",
 		ClearIdentifier:    "apply",
 		UnknownPerson:      "create",
-		NonULID:            "reject",
-		EmptyString:        "delete",
-		Tie:                "later",
-		OverLimit:          "reject",
-		BadRequest:         "reject",
-		TrackOver:          "429",
-		AppPerSecond:       appPerSecond,
+
+		ObjectTypes:           []string{"1", "2", "3"},
+		UnknownObject:         "create",
+		UnknownMember:         "ignore",
+		RemoveMemberWithoutID: "apply",
+		DuplicateNames:        "accept",
+		TokenElsewhere:        "keep",
+		MergeIdentifiers:      "copy",
+		MergeDependants:       "drop",
+		CollectionContent:     "lines",
+
+		NonULID:      "reject",
+		EmptyString:  "delete",
+		Tie:          "later",
+		OverLimit:    "reject",
+		BadRequest:   "reject",
+		TrackOver:    "429",
+		AppPerSecond: appPerSecond,
 	}
 }
 
@@ -115,6 +159,14 @@ func (s Settings) Validate() error {
 		{"conflict", s.Conflict, []string{"identifier", "request"}},
 		{"clear_identifier", s.ClearIdentifier, []string{"apply", "fail"}},
 		{"unknown_person", s.UnknownPerson, []string{"create", "orphan"}},
+		{"unknown_object", s.UnknownObject, []string{"create", "drop"}},
+		{"unknown_member", s.UnknownMember, []string{"ignore", "create"}},
+		{"remove_member_without_id", s.RemoveMemberWithoutID, []string{"apply", "ignore"}},
+		{"duplicate_names", s.DuplicateNames, []string{"accept", "reject"}},
+		{"token_elsewhere", s.TokenElsewhere, []string{"keep", "take"}},
+		{"merge_identifiers", s.MergeIdentifiers, []string{"copy", "drop"}},
+		{"merge_dependants", s.MergeDependants, []string{"drop", "move"}},
+		{"collection_content", s.CollectionContent, []string{"lines", "array"}},
 		{"non_ulid", s.NonULID, []string{"reject", "accept"}},
 		{"empty_string", s.EmptyString, []string{"delete", "keep"}},
 		{"tie", s.Tie, []string{"later", "earlier", "random"}},
@@ -124,6 +176,11 @@ func (s Settings) Validate() error {
 	} {
 		if !slices.Contains(c.allowed, c.value) {
 			return fmt.Errorf("setting %s: %q is none of %q", c.name, c.value, c.allowed)
+		}
+	}
+	for _, id := range s.ObjectTypes {
+		if n, err := strconv.ParseUint(id, 10, 31); err != nil || strconv.FormatUint(n, 10) != id {
+			return fmt.Errorf("setting object_types: %q is no integer", id)
 		}
 	}
 	for _, c := range []struct {

@@ -14,6 +14,11 @@ import (
 type State struct {
 	// People are sorted by id, then e-mail address, phone and cio_id.
 	People []Person `json:"people"`
+	// Objects are sorted by type and id.
+	Objects []Object `json:"objects,omitempty"`
+	// Segments and Collections are sorted by their ids.
+	Segments    []Segment    `json:"segments,omitempty"`
+	Collections []Collection `json:"collections,omitempty"`
 	// Events are in the order in which they were applied.
 	Events []Event `json:"events"`
 	// Suppressed are the blocked identifiers, such as "email:a@b.c", sorted.
@@ -38,7 +43,10 @@ type Person struct {
 	Ghost      bool                 `json:"ghost,omitempty"` // never identified
 	Attributes map[string]Attribute `json:"attributes"`
 	Devices    []Device             `json:"devices,omitempty"` // by token
-	Created    time.Time            `json:"created"`
+	// Segments are the names of those the person is in, sorted.
+	Segments      []string       `json:"segments,omitempty"`
+	Relationships []Relationship `json:"relationships,omitempty"` // by type and id
+	Created       time.Time      `json:"created"`
 }
 
 // Attribute is a value as JSON, as it was sent.
@@ -62,12 +70,13 @@ type Device struct {
 func (s *Simulator) State(name string) State {
 	w := s.must(name)
 	var state State
-	w.look(time.Now(), func() { state = w.state(len(w.people), w.events) })
+	w.look(time.Now(), func() { state = w.state(max(len(w.people), len(w.objects)), w.events) })
 	return state
 }
 
-// state shows the first people, up to a number, and the given events.
-func (w *workspace) state(people int, events []*event) State {
+// state shows the first people and objects, up to a number, and the given
+// events.
+func (w *workspace) state(first int, events []*event) State {
 	state := State{
 		People: []Person{}, Events: make([]Event, 0, len(events)), Suppressed: []string{},
 		FailedAttributeChanges: append([]FailedAttributeChange{}, w.failed...),
@@ -75,8 +84,17 @@ func (w *workspace) state(people int, events []*event) State {
 	}
 	state.Counters.Pending = int64(len(w.queue.waits))
 	state.Counters.PeakTrackPerSecond, state.Counters.PeakAppPerSecond = w.trackRate.peak, w.appRate.peak
-	for _, p := range w.first(people) {
+	for _, p := range w.first(first) {
 		state.People = append(state.People, w.public(p))
+	}
+	for _, o := range w.firstObjects(first) {
+		state.Objects = append(state.Objects, o.public())
+	}
+	for _, s := range w.everySegment() {
+		state.Segments = append(state.Segments, s.public())
+	}
+	for _, c := range w.everyCollection() {
+		state.Collections = append(state.Collections, c.public())
 	}
 	for _, e := range events {
 		state.Events = append(state.Events, e.public())
@@ -89,16 +107,11 @@ func (w *workspace) state(people int, events []*event) State {
 }
 
 func (w *workspace) public(p *person) Person {
-	public := Person{
+	return Person{
 		CioID: p.cioID(), ID: p.identifiers[kindID].value, Email: w.emailOf(p), Phone: p.identifiers[kindPhone].value,
-		Ghost: p.ghost, Attributes: make(map[string]Attribute), Devices: p.publicDevices(), Created: p.created,
+		Ghost: p.ghost, Attributes: p.attributes.public(), Devices: p.publicDevices(),
+		Segments: p.publicSegments(), Relationships: p.publicRelationships(), Created: p.created,
 	}
-	for name, a := range p.attributes {
-		if a.value != "" {
-			public.Attributes[name] = Attribute{json.RawMessage(a.value), a.newest().timestamp}
-		}
-	}
-	return public
 }
 
 func (p *person) publicDevices() []Device {
@@ -136,6 +149,36 @@ func (s State) Person(name string) (Person, bool) {
 	return Person{}, false
 }
 
+// Object finds an object by its type and id.
+func (s State) Object(typeID, id string) (Object, bool) {
+	for _, o := range s.Objects {
+		if o.Type == typeID && o.ID == id {
+			return o, true
+		}
+	}
+	return Object{}, false
+}
+
+// Segment finds the first segment of a name.
+func (s State) Segment(name string) (Segment, bool) {
+	for _, v := range s.Segments {
+		if v.Name == name {
+			return v, true
+		}
+	}
+	return Segment{}, false
+}
+
+// Collection finds the first collection of a name.
+func (s State) Collection(name string) (Collection, bool) {
+	for _, c := range s.Collections {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Collection{}, false
+}
+
 // EventsOf lists the events of a person, as Event.Person names them.
 func (s State) EventsOf(name string) []Event {
 	var list []Event
@@ -171,6 +214,16 @@ func (p Person) Name() string {
 		return address{kindPhone, p.Phone}.String()
 	}
 	return address{kindCioID, p.CioID}.String()
+}
+
+// Relationship finds the person's relationship with an object.
+func (p Person) Relationship(typeID, id string) (Relationship, bool) {
+	for _, r := range p.Relationships {
+		if r.Object == typeID+"/"+id {
+			return r, true
+		}
+	}
+	return Relationship{}, false
 }
 
 // Value is an attribute's JSON text; "" when the person has none of that name.

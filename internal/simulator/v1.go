@@ -10,7 +10,12 @@ import (
 // operation, brought into the shape of v2. path is what follows /api/v1/.
 // Customer.io docs: Track API v1.
 func (t *track) v1(path []string) *reply {
-	if len(path) < 2 || path[0] != "customers" {
+	switch {
+	case len(path) == 3 && path[0] == "segments":
+		return t.v1Segment(path)
+	case len(path) == 1 && path[0] == "merge_customers":
+		return t.only(http.MethodPost, t.v1Merge)
+	case len(path) < 2 || path[0] != "customers":
 		return t.v1Refused(&item{notices: []Notice{NoticeNotSimulatedYet}}, bad("", "%s: not simulated yet", strings.Join(path, "/")))
 	}
 	it := &item{settings: &t.settings, now: t.now.Unix(), v1: true, kind: "person"}
@@ -25,7 +30,8 @@ func (t *track) v1(path []string) *reply {
 		}
 		it.fields = fields
 	}
-	if inv := it.setAddress("identifier", t.v1Address(path[1])); inv != nil {
+	it.address = t.v1Address(path[1])
+	if inv := it.checkAddress("identifier", it.address); inv != nil {
 		return t.v1Refused(it, inv)
 	}
 	var op operation
@@ -55,6 +61,29 @@ func (t *track) v1(path []string) *reply {
 		return t.v1Refused(it, inv)
 	}
 	return t.take(success(), []indexed{{op, 0}}, it)
+}
+
+// v1Merge answers POST /api/v1/merge_customers, whose errors have an envelope
+// of their own. Customer.io docs: Track API v1, merge.
+func (t *track) v1Merge() *reply {
+	it := &item{settings: &t.settings, now: t.now.Unix(), v1: true, kind: "person", action: "merge"}
+	t.items = 1
+	if !wellFormed(t.body) {
+		return t.badRequest("malformed JSON")
+	}
+	var err error
+	if it.fields, err = members(t.body); err != nil {
+		return t.badRequest("the body " + err.Error())
+	}
+	op, inv := parseMerge(it)
+	switch {
+	case inv == nil:
+		return t.take(success(), []indexed{{op, 0}}, it)
+	case t.silently(inv):
+		return t.take(success(), nil, nil)
+	}
+	body := map[string]any{"meta": map[string]string{"error": inv.message}}
+	return t.take(jsonReply(http.StatusBadRequest, encode(body)), nil, it)
 }
 
 func (t *track) v1Refused(it *item, inv *invalid) *reply {
@@ -101,6 +130,33 @@ func (it *item) v1Identify() (operation, *invalid) {
 	}
 	it.fields = append(fields, member{"attributes", json.RawMessage(append(raw, '}'))})
 	return parseIdentify(it)
+}
+
+// v1Relationships takes cio_relationships of v1 apart, which name one action
+// for all of them. Customer.io docs: Track API v1, identify.
+func (it *item) v1Relationships(raw json.RawMessage) (remove bool, list json.RawMessage, inv *invalid) {
+	fields, err := members(raw)
+	if err != nil {
+		return false, nil, bad("cio_relationships", "cio_relationships %s", err)
+	}
+	action := ""
+	for _, m := range fields {
+		switch m.key {
+		case "action":
+			action, _ = asString(m.value)
+		case "relationships":
+			list = m.value
+		default:
+			it.notice(NoticeUnknownField)
+		}
+	}
+	switch {
+	case action != "add_relationships" && action != "delete_relationships":
+		return false, nil, bad("cio_relationships.action", "action must be add_relationships or delete_relationships")
+	case list == nil:
+		return false, nil, missing("cio_relationships.relationships")
+	}
+	return action == "delete_relationships", list, nil
 }
 
 // v1Event reads the kind of event, which v2 calls the action.

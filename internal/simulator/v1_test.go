@@ -23,6 +23,8 @@ func TestV1(t *testing.T) {
 		{"POST", "/api/v1/customers/4/suppress", ``},
 		{"POST", "/api/v1/customers/4/unsuppress", `{}`},
 		{"PUT", "/api/v1/customers/nobody", `{"_update":true}`},
+		{"PUT", "/api/v1/customers/2", `{"cio_relationships":{"action":"add_relationships","relationships":[{"identifiers":{"object_type_id":"1","object_id":"acme"},"relationship_attributes":{"role":"x"}},{"identifiers":{"object_type_id":"1","object_id":"gone"}}]}}`},
+		{"PUT", "/api/v1/customers/2", `{"cio_relationships":{"action":"delete_relationships","relationships":[{"identifiers":{"object_type_id":"1","object_id":"gone"}}]}}`},
 	} {
 		if status, body := c.do(r.method, r.path, r.body); status != 200 || body != "{}\n" {
 			t.Errorf("%s %s: %d %s", r.method, r.path, status, body)
@@ -33,6 +35,7 @@ func TestV1(t *testing.T) {
 	equal(t, "timestamp", s.People[0].Attributes["plan"].Timestamp, 100)
 	equal(t, "device", s.People[0].Devices[0].Token, "t2")
 	equal(t, "events", text(s.Events[0].Name, string(s.Events[0].Data), s.Events[0].ID, s.Events[1].Kind), `bought {"price":1} evt_1 page`)
+	equal(t, "objects", objects(s), `1/acme ghost (id:2 role="x"); 1/gone ghost`)
 	equal(t, "miss", text(s.FailedAttributeChanges[0].Person, s.Drops[DropUpdateOnlyMiss]), "id:nobody 1")
 }
 
@@ -47,14 +50,18 @@ func TestV1Refusals(t *testing.T) {
 		{"PUT", "/api/v1/customers/1", `[]`, 400, "the body must be an object"},
 		{"PUT", "/api/v1/customers/1", `{"id":1}`, 400, "id attribute must be a string value"},
 		{"PUT", "/api/v1/customers/" + x(151), `{}`, 400, "id cannot be longer than 150 bytes"},
-		{"PUT", "/api/v1/customers/1", `{"cio_relationships":{}}`, 400, "relationships: not simulated yet"},
+		{"PUT", "/api/v1/customers/1", `{"cio_relationships":{}}`, 400, "action must be add_relationships or delete_relationships"},
+		{"PUT", "/api/v1/customers/1", `{"cio_relationships":[]}`, 400, "cio_relationships must be an object"},
+		{"PUT", "/api/v1/customers/1", `{"cio_relationships":{"action":"add_relationships"}}`, 400, "cio_relationships.relationships is required"},
+		{"PUT", "/api/v1/customers/1", `{"cio_relationships":{"action":"add_relationships","relationships":{}}}`, 400, "cio_relationships.relationships must be an array"},
 		{"POST", "/api/v1/customers/1/events", `{"name":"a","data":[]}`, 400, "event data must be an object"},
 		{"POST", "/api/v1/customers/1/events", `{"name":"a","type":"z"}`, 400, "type must be event, page or screen"},
 		{"POST", "/api/v1/customers/1/events", `{"name":"a","data":{"a":"` + x(100_000) + `"}}`, 400, "event data cannot be longer than 100000 bytes"},
 		{"PUT", "/api/v1/customers/1/devices", `{"device":{"token":"t","platform":"ios"}}`, 400, "device.id is required"},
 		{"POST", "/api/v1/events", `{"name":"a"}`, 400, "events: not simulated yet"},
-		{"POST", "/api/v1/merge_customers", `{}`, 400, "merge_customers: not simulated yet"},
-		{"POST", "/api/v1/segments/1/add_customers", `{}`, 400, "segments/1/add_customers: not simulated yet"},
+		{"GET", "/api/v1/segments/1/add_customers", `{}`, 404, "no such endpoint"},
+		{"POST", "/api/v1/segments/1/explode", `{}`, 404, "no such endpoint"},
+		{"POST", "/api/v1/forms/1/submit", `{}`, 400, "forms/1/submit: not simulated yet"},
 		{"POST", "/api/v1/customers/1/explode", ``, 404, "no such endpoint"},
 		{"GET", "/api/v1/customers/1", ``, 404, "no such endpoint"},
 		{"GET", "/api/v3/x", ``, 404, "no such endpoint"},
@@ -65,7 +72,7 @@ func TestV1Refusals(t *testing.T) {
 		}
 	}
 	equal(t, "operations", c.State("").Counters.Operations, 0)
-	equal(t, "not simulated", c.State("").Notices[NoticeNotSimulatedYet], 4)
+	equal(t, "not simulated", c.State("").Notices[NoticeNotSimulatedYet], 2)
 
 	fits := `{"name":"a","data":{"a":"` + x(99_992) + `"}}`
 	status, body := c.do("POST", "/api/v1/customers/1/events", fits)
