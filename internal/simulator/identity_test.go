@@ -127,3 +127,45 @@ func TestGhosts(t *testing.T) {
 		equal(t, "devices lost", s.Drops[DropUnknownPerson], 1)
 	})
 }
+
+// TestTokens: whether a token leaves the one who had it when another gets it.
+func TestTokens(t *testing.T) {
+	device := func(who string) string {
+		return asks("add_device", who, `"device":{"token":"t","platform":"ios"}`)
+	}
+	for setting, owners := range map[string]string{"keep": "[id:1 id:2]", "take": "[id:2]"} {
+		c := newClient(t, func(s *Settings) { s.TokenElsewhere = setting })
+		c.must(identifyItem(`{"id":"1"}`, `{}`, 0), identifyItem(`{"id":"2"}`, `{}`, 0),
+			device(`{"id":"1"}`), device(`{"id":"1"}`), device(`{"id":"2"}`))
+		equal(t, setting, fmt.Sprint(c.State("").Owners("t")), owners)
+	}
+}
+
+// TestSettings refuses what has no meaning.
+func TestSettings(t *testing.T) {
+	c := newClient(t)
+	for _, change := range []func(*Settings){
+		func(s *Settings) { s.UnknownObject = "ignore" },
+		func(s *Settings) { s.UnknownMember = "drop" },
+		func(s *Settings) { s.RemoveMemberWithoutID = "" },
+		func(s *Settings) { s.DuplicateNames = "fail" },
+		func(s *Settings) { s.TokenElsewhere = "move" },
+		func(s *Settings) { s.MergeIdentifiers = "move" },
+		func(s *Settings) { s.MergeDependants = "copy" },
+		func(s *Settings) { s.CollectionContent = "object" },
+		func(s *Settings) { s.ObjectTypes = []string{"1", "x"} },
+		func(s *Settings) { s.ObjectTypes = []string{"01"} },
+		func(s *Settings) { s.Lag = -1 },
+	} {
+		if c.Configure("", change) == nil {
+			s := c.Settings("")
+			change(&s)
+			t.Errorf("accepted: %+v", s)
+		}
+	}
+	if err := c.Configure("", func(s *Settings) { s.ObjectTypes = []string{"7"} }); err != nil {
+		t.Fatal(err)
+	}
+	status, _ := c.batch(ofObject("identify", objectID("7", "x"), ""), ofObject("identify", acme, ""))
+	equal(t, "another type", status, 207)
+}

@@ -169,6 +169,11 @@ func TestPageIsBounded(t *testing.T) {
 		c.must(relates(fmt.Sprintf(`{"id":"%d"}`, i), objectID("1", fmt.Sprint(i)), `{"role":"x"}`))
 	}
 	c.v1(t, 200, "POST", "/v1/collections", `{"name":"c","data":[`+strings.TrimSuffix(strings.Repeat(`{"a":1},`, 12), ",")+`]}`)
+	c.AddSegment("", "vips", false)
+	for i := range 12 {
+		c.must(identifyItem(fmt.Sprintf(`{"id":"member %d"}`, i), `{}`, 0))
+		c.v1(t, 200, "POST", "/api/v1/segments/1/add_customers", fmt.Sprintf(`{"ids":["member %d"]}`, i))
+	}
 	w := httptest.NewRecorder()
 	c.ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1:7465/_sim/page?limit=2", nil))
 	var v struct {
@@ -176,7 +181,16 @@ func TestPageIsBounded(t *testing.T) {
 			People []struct {
 				Relationships []struct{ Object string }
 			}
-			Objects     []struct{ ID string }
+			Objects []struct {
+				ID     string
+				People []string
+				Total  int `json:"people_total"`
+			}
+			Segments []struct {
+				Name    string
+				Members []string
+				Total   int `json:"members_total"`
+			}
 			Total       int `json:"objects_total"`
 			Collections []struct {
 				Name  string
@@ -187,6 +201,8 @@ func TestPageIsBounded(t *testing.T) {
 	}
 	decode(t, w.Body.String(), &v)
 	m := v.Workspaces["main"]
+	equal(t, "segments", text(m.Segments[0].Name, len(m.Segments[0].Members), m.Segments[0].Total), "vips 10 12")
+	equal(t, "people of an object", text(m.Objects[0].People, m.Objects[0].Total), "[id:0] 1")
 	equal(t, "objects", text(len(m.Objects), m.Total, m.Objects[1].ID, m.People[1].Relationships[0].Object), "2 3 1 1/1")
 	equal(t, "collections", text(len(m.Collections), m.Collections[0].Name, len(m.Collections[0].Rows), m.Collections[0].Total), "1 c 10 12")
 }

@@ -22,20 +22,34 @@ func servePage(w http.ResponseWriter, _ *http.Request) {
 type pageState struct {
 	dumpedState
 	Events       []Event          `json:"events"` // newest first
+	Objects      []pageObject     `json:"objects,omitempty"`
+	Segments     []pageSegment    `json:"segments,omitempty"`
 	Collections  []pageCollection `json:"collections,omitempty"`
 	PeopleTotal  int64            `json:"people_total"`
 	ObjectsTotal int              `json:"objects_total"`
 	EventsTotal  int64            `json:"events_total"`
 }
 
-// pageCollection is a collection with its first rows only.
-type pageCollection struct {
-	dumpedCollection
-	RowsTotal int `json:"rows_total"`
-}
+// The page shows the first few of what a thing holds, and how many there are.
+type (
+	pageObject struct {
+		dumpedObject
+		PeopleTotal int `json:"people_total"`
+	}
+	pageSegment struct {
+		dumpedSegment
+		MembersTotal int `json:"members_total"`
+	}
+	pageCollection struct {
+		dumpedCollection
+		RowsTotal int `json:"rows_total"`
+	}
+)
 
-// rowsOnPage is how many rows of a collection the page shows.
-const rowsOnPage = 10
+// fewOnPage is how many.
+const fewOnPage = 10
+
+func few[T any](list []T) []T { return list[:min(len(list), fewOnPage)] }
 
 // inspectPage answers with as much of the state as a page can show: the first
 // ?limit= people and objects, and the newest events.
@@ -55,9 +69,19 @@ func (s *Simulator) inspectPage(w http.ResponseWriter, r *http.Request) {
 				ObjectsTotal: len(ws.objects) / 2, // each has two names
 				EventsTotal:  int64(len(ws.events)),
 			}
+			for _, o := range p.dumpedState.Objects {
+				total := len(o.People)
+				o.People = few(o.People)
+				p.Objects = append(p.Objects, pageObject{o, total})
+			}
+			for _, v := range p.dumpedState.Segments {
+				total := len(v.Members)
+				v.Members = few(v.Members)
+				p.Segments = append(p.Segments, pageSegment{v, total})
+			}
 			for _, c := range p.dumpedState.Collections {
 				total := len(c.Rows)
-				c.Rows = c.Rows[:min(total, rowsOnPage)]
+				c.Rows = few(c.Rows)
 				p.Collections = append(p.Collections, pageCollection{c, total})
 			}
 			p.Failed = p.Failed[max(0, len(p.Failed)-limit):]

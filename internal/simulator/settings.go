@@ -100,7 +100,8 @@ type Settings struct {
 	// and its reply instead of on arrival, so that requests unanswered at the
 	// same time may be applied in either order. It needs ReplyDelay.
 	ReorderRequests bool `json:"reorder_requests"`
-	// ReorderItems applies the items of one batch in a seeded order.
+	// ReorderItems applies the items of one batch, or the ids of one segment
+	// call, in a seeded order.
 	ReorderItems bool `json:"reorder_items"`
 
 	// TrackPerSecond is how many Track requests are let through in any second;

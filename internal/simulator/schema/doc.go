@@ -1,5 +1,6 @@
-// Package schema holds the shape of a batch request to Customer.io's Track API
-// v2, as pgcio sends it, and judges requests by it.
+// Package schema holds the shapes of what pgcio sends to Customer.io: batches of
+// Track API v2, members of segments by v1, and segments and collections through
+// the App API. It judges requests by them.
 //
 // It is narrower than what Customer.io takes: no fields it does not know,
 // identifiers of exactly one key, event ids that are ULIDs, names that need no

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -13,6 +14,10 @@ func TestValidate(t *testing.T) {
 	)
 	person := func(action, rest string) string {
 		return `{"type":"person","action":"` + action + `",` + rest + `}`
+	}
+	const acme = `{"object_type_id":"1","object_id":"acme"}`
+	object := func(action, rest string) string {
+		return `{"type":"object","action":"` + action + `","identifiers":` + acme + `,` + rest + `}`
 	}
 	for name, c := range map[string]struct {
 		item string
@@ -56,8 +61,34 @@ func TestValidate(t *testing.T) {
 		"suppress":                   {person("suppress", id), true},
 		"unsuppress":                 {person("unsuppress", id), true},
 		"suppress with attributes":   {person("suppress", id+`,"attributes":{}`), false},
-		"unknown action":             {person("merge", id), false},
-		"unknown type":               {`{"type":"object","action":"delete",` + id + `}`, false},
+		"unknown action":             {person("sing", id), false},
+		"merge":                      {person("merge", `"primary":{"id":"1"},"secondary":{"cio_id":"a3000001"}`), true},
+		"merge with identifiers":     {person("merge", id+`,"primary":{"id":"1"},"secondary":{"id":"2"}`), false},
+		"merge without secondary":    {person("merge", `"primary":{"id":"1"}`), false},
+		"relationship":               {person("add_relationships", id+`,"cio_relationships":[{"identifiers":`+acme+`,"relationship_attributes":{"role":"x","gone":null}}]`), true},
+		"relationship without":       {person("add_relationships", id+`,"cio_relationships":[{"identifiers":`+acme+`}]`), true},
+		"relationships of nothing":   {person("add_relationships", id+`,"cio_relationships":[]`), false},
+		"relationship with a person": {person("add_relationships", id+`,"cio_relationships":[{"identifiers":{"id":"1"}}]`), false},
+		"relationship and more":      {person("add_relationships", id+`,"attributes":{},"cio_relationships":[{"identifiers":`+acme+`}]`), false},
+		"relationship removed":       {person("delete_relationships", id+`,"cio_relationships":[{"identifiers":`+acme+`}]`), true},
+		"removed with attributes":    {person("delete_relationships", id+`,"cio_relationships":[{"identifiers":`+acme+`,"relationship_attributes":{}}]`), false},
+		"relationship in identify":   {person("identify", id+`,"timestamp":1,"cio_relationships":[{"identifiers":`+acme+`}]`), false},
+		"object":                     {object("identify", `"attributes":{"name":"Acme","gone":null,"deep":{"a":[1]}}`), true},
+		"object without attributes":  {object("identify", `"x":1`), false},
+		"object with a timestamp":    {object("identify", `"timestamp":1,"attributes":{}`), false},
+		"object renamed":             {object("identify", `"attributes":{"object_id":"b"}`), false},
+		"object value of 1001":       {object("identify", `"attributes":{"x":"`+strings.Repeat("x", 1001)+`"}`), false},
+		"object related":             {object("add_relationships", `"cio_relationships":[{"identifiers":{"email":"a@b.c"},"relationship_attributes":{}}]`), true},
+		"object with an object":      {object("add_relationships", `"cio_relationships":[{"identifiers":`+acme+`}]`), false},
+		"object unrelated":           {object("delete_relationships", `"cio_relationships":[{"identifiers":{"id":"1"}}]`), true},
+		"object event":               {object("event", `"name":"x"`), false},
+		"object suppressed":          {`{"type":"object","action":"suppress","identifiers":` + acme + `}`, false},
+		"object deleted":             {`{"type":"object","action":"delete","identifiers":` + acme + `}`, true},
+		"object type as number":      {`{"type":"object","action":"delete","identifiers":{"object_type_id":1,"object_id":"a"}}`, false},
+		"object type as word":        {`{"type":"object","action":"delete","identifiers":{"object_type_id":"Companies","object_id":"a"}}`, false},
+		"object id of 151":           {`{"type":"object","action":"delete","identifiers":{"object_type_id":"1","object_id":"` + strings.Repeat("x", 151) + `"}}`, false},
+		"object by a person's id":    {`{"type":"object","action":"delete",` + id + `}`, false},
+		"unknown type":               {`{"type":"delivery","action":"delete",` + id + `}`, false},
 		"no item at all":             {`1`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,6 +100,44 @@ func TestValidate(t *testing.T) {
 	for _, body := range []string{`{}`, `[]`, `{"batch":[]}`, `{"batch":{}}`, `{"batch":[`, `{"batch":[],"x":1}`} {
 		if Validate([]byte(body)) == nil {
 			t.Errorf("%s is no batch", body)
+		}
+	}
+}
+
+func TestValidateOthers(t *testing.T) {
+	ids := func(n int) string {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = fmt.Sprintf("%q", fmt.Sprint(i))
+		}
+		return `{"ids":[` + strings.Join(list, ",") + `]}`
+	}
+	for _, c := range []struct {
+		name  string
+		judge func([]byte) error
+		body  string
+		ok    bool
+	}{
+		{"members", ValidateMembers, ids(1000), true},
+		{"too many members", ValidateMembers, ids(1001), false},
+		{"no members", ValidateMembers, ids(0), false},
+		{"a member twice", ValidateMembers, `{"ids":["1","1"]}`, false},
+		{"a member by number", ValidateMembers, `{"ids":[1]}`, false},
+		{"an empty member", ValidateMembers, `{"ids":[" "]}`, false},
+		{"members and more", ValidateMembers, `{"ids":["1"],"id_type":"id"}`, false},
+		{"segment", ValidateSegment, `{"segment":{"name":"VIPs","description":""}}`, true},
+		{"segment without a name", ValidateSegment, `{"segment":{"description":"x"}}`, false},
+		{"segment without itself", ValidateSegment, `{"name":"VIPs"}`, false},
+		{"new collection", ValidateCollection, `{"name":"events","data":[{"a":1},{}]}`, true},
+		{"collection replaced", ValidateCollection, `{"data":[]}`, true},
+		{"collection renamed", ValidateCollection, `{"name":"events"}`, false},
+		{"collection by url", ValidateCollection, `{"name":"events","url":"https://example.com"}`, false},
+		{"row that is no object", ValidateCollection, `{"data":[1]}`, false},
+		{"rows as an object", ValidateCollection, `{"data":{}}`, false},
+		{"no JSON", ValidateCollection, `{`, false},
+	} {
+		if err := c.judge([]byte(c.body)); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 }
