@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,11 +40,7 @@ func (w *workspace) appCollection(_ *call, of *collection) *reply {
 // appCollectionContent answers GET …/content.
 func (w *workspace) appCollectionContent(_ *call, of *collection) *reply {
 	if w.settings.CollectionContent == "array" {
-		rows := of.rows
-		if rows == nil {
-			rows = []json.RawMessage{}
-		}
-		return jsonReply(http.StatusOK, encode(rows))
+		return jsonReply(http.StatusOK, encode(append([]json.RawMessage{}, of.rows...)))
 	}
 	var lines [][]byte
 	for _, row := range of.rows {
@@ -136,12 +133,17 @@ func (w *workspace) appChangeCollection(c *call, of *collection, now time.Time) 
 	return w.appCollection(c, of)
 }
 
-// appPutContent answers PUT …/content: one object, instead of all rows.
+// appPutContent answers PUT …/content, instead of all rows: an array of them as
+// the official client sends it, or one object as the docs have it.
 func (w *workspace) appPutContent(c *call, of *collection, now time.Time) *reply {
-	if _, refused := appBody(c); refused != nil {
-		return refused
+	if !wellFormed(c.body) {
+		return errorReply(c, http.StatusBadRequest, "", "malformed JSON")
 	}
-	data, inv := readContent(json.RawMessage("[" + string(c.body) + "]"))
+	body := bytes.TrimSpace(c.body)
+	if isObject(body) {
+		body = slices.Concat([]byte{'['}, body, []byte{']'})
+	}
+	data, inv := readContent(body)
 	if inv != nil {
 		return appInvalid(c, inv)
 	}

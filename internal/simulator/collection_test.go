@@ -10,7 +10,7 @@ import (
 )
 
 func TestCollections(t *testing.T) {
-	c := newClient(t, func(s *Settings) { s.AppPerSecond = 0 })
+	c := newClient(t, func(s *Settings) { s.AppPerSecond, s.CollectionContent = 0, "lines" })
 	rows := func(n, size int) string {
 		row := `{"a":"` + x(size-len(`{"a":""}`)) + `"}`
 		return `[` + strings.TrimSuffix(strings.Repeat(row+",", n), ",") + `]`
@@ -49,7 +49,11 @@ func TestCollections(t *testing.T) {
 		{"PUT", "/v1/collections/2", `{"name":"both","data":[]}`, 200, one(meta(2, "both", 0, 0, `[]`))},
 		{"PUT", "/v1/collections/2/content", `{"d": 1}`, 200, one(meta(2, "both", 1, 8, `["d"]`))},
 		{"GET", "/v1/collections/2/content", "", 200, `{"d":1}`},
-		{"PUT", "/v1/collections/2/content", `[{"d":1}]`, 400, refusal("the body must be an object")},
+		{"PUT", "/v1/collections/2/content", ` [{"e":1},{"e": 2}]`, 200, one(meta(2, "both", 2, 16, `["e"]`))},
+		{"GET", "/v1/collections/2/content", "", 200, `{"e":1}` + "\n" + `{"e":2}`},
+		{"PUT", "/v1/collections/2/content", `"d"`, 400, refusal("data must be an array")},
+		{"PUT", "/v1/collections/2/content", `[1]`, 400, refusal("row 0 must be an object")},
+		{"PUT", "/v1/collections/2/content", `[`, 400, refusal("malformed JSON")},
 		{"PUT", "/v1/collections/9", `{"data":[]}`, 404, ``},
 		{"PUT", "/v1/collections/9/content", `{}`, 404, ``},
 

@@ -63,8 +63,9 @@ type Settings struct {
 	// relationships in a merge: "drop", as they are not among what is
 	// documented to be copied, or "move".
 	MergeDependants string `json:"merge_dependants"`
-	// CollectionContent is how the rows of a collection are read: as "lines" of
-	// JSON or as an "array". The docs show one bare object.
+	// CollectionContent is how the rows of a collection are read: as an "array",
+	// which the official client expects, or as "lines" of JSON, of which the
+	// docs would show the first.
 	CollectionContent string `json:"collection_content"`
 	// NonULID is what an event id that is no ULID does: "reject" the event, or
 	// "accept" it without deduplication. The sources say both.
@@ -137,7 +138,7 @@ func DefaultSettings() Settings {
 		TokenElsewhere:        "keep",
 		MergeIdentifiers:      "copy",
 		MergeDependants:       "drop",
-		CollectionContent:     "lines",
+		CollectionContent:     "array",
 
 		NonULID:      "reject",
 		EmptyString:  "delete",
@@ -167,7 +168,7 @@ func (s Settings) Validate() error {
 		{"token_elsewhere", s.TokenElsewhere, []string{"keep", "take"}},
 		{"merge_identifiers", s.MergeIdentifiers, []string{"copy", "drop"}},
 		{"merge_dependants", s.MergeDependants, []string{"drop", "move"}},
-		{"collection_content", s.CollectionContent, []string{"lines", "array"}},
+		{"collection_content", s.CollectionContent, []string{"array", "lines"}},
 		{"non_ulid", s.NonULID, []string{"reject", "accept"}},
 		{"empty_string", s.EmptyString, []string{"delete", "keep"}},
 		{"tie", s.Tie, []string{"later", "earlier", "random"}},

@@ -53,6 +53,7 @@ func TestNodeClient(t *testing.T) {
 	run(t, dir, []string{
 		"SITE_ID=" + workspace.SiteID, "TRACK_API_KEY=" + workspace.TrackKey,
 		"TRACK_URL=http://" + listener.Addr().String() + "/api/v1",
+		"APP_API_KEY=" + workspace.AppKey, "APP_URL=http://" + listener.Addr().String() + "/v1",
 	}, "node", "node.mjs")
 	if err := sim.Settle(t.Context()); err != nil {
 		t.Fatal(err)
@@ -116,6 +117,21 @@ func check(t *testing.T, sim *simulator.Simulator) {
 		if p, _ := state.Person(id); p.Value("via") != `"v2"` {
 			t.Errorf("%s is %+v", id, p)
 		}
+	}
+	if r, _ := ada.Relationship("1", "ac/me"); string(r.Attributes["role"].Value) != `"admin"` {
+		t.Errorf("relationships: %+v", ada.Relationships)
+	}
+	if o, _ := state.Object("1", "ac/me"); o.Value("seats") != "50" || !slices.Equal(o.People, []string{"id:ada 1+/é", "id:batch1"}) {
+		t.Errorf("the object is %+v", o)
+	}
+	if p, _ := state.Person("id:batch2"); p.Value("only_there") != "true" || p.Email != "double@example.com" {
+		t.Errorf("the merged person is %+v", p)
+	}
+	if s, _ := state.Segment("VIPs"); !slices.Equal(s.Members, []string{"id:ada 1+/é", "id:batch2"}) {
+		t.Errorf("the segment is %+v", s)
+	}
+	if c, _ := state.Collection("events"); len(state.Collections) != 1 || len(c.Rows) != 2 || string(c.Rows[1]) != `{"name":"may day"}` || c.Writes != 3 {
+		t.Errorf("the collection is %+v", c)
 	}
 	if c := state.Counters; c.Partial != 1 || c.Invalid != 2 || sim.Unauthorized() != 1 {
 		t.Errorf("counters %+v, %d without credentials", c, sim.Unauthorized())
