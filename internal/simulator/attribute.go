@@ -86,7 +86,7 @@ func (w *workspace) setUntimed(set attributes, list []member, op *accepted, refu
 				continue
 			}
 			after := total - before.bytes(top) + set[top].bytes(top)
-			if after > maxObjectBytes && after > total {
+			if after > maxObjectBytes {
 				if set[top] = before; before == nil {
 					delete(set, top)
 				}

@@ -185,6 +185,20 @@ func TestInvalidItems(t *testing.T) {
 	}
 }
 
+// TestNoPhoneThere: even where a phone number names people, it does not in a
+// merge or as the person of a relationship.
+func TestNoPhoneThere(t *testing.T) {
+	phone := `{"phone":"+1"}`
+	c := newClient(t, func(s *Settings) { s.PhoneIdentifier = true })
+	c.must(identifyItem(phone, `{}`, 0), relates(phone, acme, `{}`))
+	for _, item := range []string{merges(`{"id":"1"}`, phone), merges(phone, `{"id":"1"}`), ofObject("add_relationships", acme, oneRelationship(phone, `{}`))} {
+		status, body := c.do("POST", "/api/v2/entity", item)
+		if status != 400 || !strings.Contains(body, "must hold exactly one of id, email, cio_id") {
+			t.Errorf("%s: %d %s", item, status, body)
+		}
+	}
+}
+
 func TestBadRequests(t *testing.T) {
 	padding := strings.Repeat(" ", 500_000)
 	del := asks("delete", `{"id":"1"}`, "")

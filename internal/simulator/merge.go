@@ -92,7 +92,7 @@ func (op *merge) apply(w *workspace, a *accepted) {
 		}
 		for o, r := range relationships {
 			if p.relationships[o] == nil {
-				p.relationships[o], o.people[p] = r, r
+				o.add(p, r)
 			}
 		}
 	}

@@ -99,6 +99,22 @@ func TestMergeTakesAlong(t *testing.T) {
 	}
 }
 
+// TestMergeHasRoom: a primary takes over what it has room for.
+func TestMergeHasRoom(t *testing.T) {
+	attributes := func(prefix string, n int) string {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = fmt.Sprintf(`"%s%d":1`, prefix, i)
+		}
+		return "{" + strings.Join(list, ",") + "}"
+	}
+	c := newClient(t)
+	c.must(identifyItem(`{"id":"1"}`, attributes("a", 299), 0), identifyItem(`{"id":"2"}`, attributes("b", 3), 0), merges(`{"id":"1"}`, `{"id":"2"}`))
+	s := c.State("")
+	p := c.person("id:1")
+	equal(t, "attributes", text(len(p.Attributes), p.Value("b0"), s.Drops[DropTotalAttributes], len(s.FailedAttributeChanges)), "300 1 2 2")
+}
+
 func TestV1Merge(t *testing.T) {
 	c := newClient(t)
 	for _, r := range []struct {

@@ -3,6 +3,8 @@ package simulator
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -176,4 +178,187 @@ func TestIdleAndClose(t *testing.T) {
 			t.Error("answers after Close")
 		}
 	})
+}
+
+// TestOrderOfAll accepts random operations on few things under every name they
+// have, with jitter, and looks when each is due: what shares a person, an
+// object or a token with something earlier is not before it, and what shares
+// nothing may be, even where relationships connect it.
+func TestOrderOfAll(t *testing.T) {
+	overtaken, pairs := 0, 0
+	for seed := range uint64(30) {
+		bubble(t, func(s *Settings) { s.LagJitter = Duration(time.Hour) }, func(t *testing.T, c *client) {
+			w := c.workspaces[0]
+			rng := rand.New(rand.NewPCG(seed, 5))
+			w.createSegment("vips", "", false, time.Now())
+			// Six people and three objects; the last two people are not there
+			// until an identify among the operations makes them, which names
+			// them both ways.
+			const people, known, things = 6, 4, 3
+			person := func(i int) []address {
+				return []address{{kindID, fmt.Sprint(i)}, {kindEmail, fmt.Sprint(i, "@b.c")}}
+			}
+			both := func(i int) operation {
+				return &identify{address: person(i)[0], claims: person(i)[1:]}
+			}
+			settle := func() {
+				if err := c.Settle(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				c.State("") // what is due is applied when somebody looks
+			}
+			accept := func(op operation) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.accept([]indexed{{op, 0}}, 0, time.Now(), time.Now())
+			}
+			names := make([][]address, people+things)
+			for i := range known {
+				accept(both(i))
+			}
+			for i := range things {
+				names[people+i] = []address{{kindObject, fmt.Sprint("1/", i)}}
+				accept(&identifyObject{address: names[people+i][0]})
+			}
+			settle()
+			for i := range people {
+				if names[i] = person(i); i < known {
+					names[i] = w.find(names[i][0]).names(nil)
+				}
+			}
+			for i := range things {
+				names[people+i] = w.objects[names[people+i][0]].names(nil)
+			}
+
+			// same leads a thing to the one it is merged with.
+			same := make([]int, people+things)
+			for i := range same {
+				same[i] = i
+			}
+			type asked struct {
+				about []int // things, and tokens below zero
+				due   time.Time
+			}
+			var list []asked
+			name := func(thing int) address { return names[thing][rng.IntN(len(names[thing]))] }
+			ask := func(op operation, about ...int) {
+				accept(op)
+				var last *accepted
+				for _, a := range w.queue.waits {
+					if last == nil || a.seq > last.seq {
+						last = a
+					}
+				}
+				is := func(a int) int {
+					if a < 0 {
+						return a
+					}
+					return same[a]
+				}
+				for i, earlier := range list {
+					shared := slices.ContainsFunc(about, func(a int) bool {
+						return slices.ContainsFunc(earlier.about, func(b int) bool { return is(a) == is(b) })
+					})
+					switch {
+					case shared && last.due.Before(earlier.due):
+						t.Fatalf("seed %d: operation %d about %v is due before %d about %v", seed, len(list), about, i, earlier.about)
+					case !shared:
+						pairs++
+						if last.due.Before(earlier.due) {
+							overtaken++
+						}
+					}
+				}
+				list = append(list, asked{about, last.due})
+			}
+			for i := known; i < people; i++ {
+				ask(both(i), i)
+			}
+			for range 60 {
+				p, o := rng.IntN(people), people+rng.IntN(things)
+				switch rng.IntN(12) {
+				case 0:
+					ask(&identify{address: name(p)}, p)
+				case 1:
+					ask(&identify{address: name(p), objects: []related{{address: name(o)}}}, p, o)
+				case 2:
+					ask(&identifyObject{address: name(o), people: []related{{address: name(p)}}}, p, o)
+				case 3:
+					ask(&relateTo{name(p), []related{{address: name(o)}}, rng.IntN(2) == 0}, p, o)
+				case 4:
+					ask(&relateTo{name(o), []related{{address: name(p)}}, rng.IntN(2) == 0}, p, o)
+				case 5:
+					ask(&deleteObject{name(o)}, o)
+				case 6, 7:
+					ask(&membership{1, name(p), rng.IntN(2) == 0}, p)
+				case 8:
+					token := 1 + rng.IntN(2)
+					ask(&addDevice{address: name(p), token: fmt.Sprint(token), platform: "ios"}, p, -token)
+				case 9:
+					ask(&sendEvent{address: name(p), event: event{kind: "event", name: "x", data: "{}"}}, p)
+				case 10:
+					ask(&suppress{name(p)}, p)
+				case 11:
+					if q := rng.IntN(people); rng.IntN(6) == 0 && q != p {
+						ask(&merge{name(p), name(q)}, p, q)
+						from, to := same[q], same[p]
+						for i := range same {
+							if same[i] == from {
+								same[i] = to
+							}
+						}
+					}
+				}
+			}
+			settle()
+			w.check(t)
+		})
+	}
+	// Each relationship, token and merge carries an order on; if they made one
+	// of what they name, hardly anything would be left to overtake.
+	if overtaken*20 < pairs {
+		t.Errorf("%d of %d pairs that share nothing were overtaken", overtaken, pairs)
+	}
+	t.Logf("%d of %d", overtaken, pairs)
+}
+
+// TestWhatIsSharedDoesNotMakeOneOrder: two people with one object, or one
+// token after the other, are still two: what comes later of either may
+// overtake the other's.
+func TestWhatIsSharedDoesNotMakeOneOrder(t *testing.T) {
+	for name, shares := range map[string]func(who string) string{
+		"identify":      func(who string) string { return asks("identify", who, oneRelationship(acme, `{}`)) },
+		"relationships": func(who string) string { return relates(who, acme, `{}`) },
+		"object":        func(who string) string { return ofObject("identify", acme, oneRelationship(who, `{}`)) },
+		"token":         func(who string) string { return asks("add_device", who, `"device":{"token":"t","platform":"ios"}`) },
+	} {
+		overtook := 0
+		for seed := range uint64(10) {
+			synctest.Test(t, func(t *testing.T) {
+				w, settings := DefaultWorkspace(), DefaultSettings()
+				settings.LagJitter = Duration(time.Hour)
+				w.Settings = &settings
+				c := newClientOf(t, Options{Workspaces: []Workspace{w}, Seed: seed})
+				c.must(shares(`{"id":"1"}`), shares(`{"id":"2"}`))
+				for i := range 20 {
+					c.must(eventOf("1", fmt.Sprintf(`"name":"x","attributes":{"n":%d}`, i)), eventOf("2", `"name":"x"`))
+				}
+				if err := c.Settle(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				ahead := 0
+				for _, e := range c.State("").Events {
+					if e.Person == "id:1" {
+						ahead++
+					} else if ahead--; ahead < 0 {
+						overtook++
+						break
+					}
+				}
+			})
+		}
+		if overtook == 0 {
+			t.Errorf("%s: nothing overtook", name)
+		}
+	}
 }

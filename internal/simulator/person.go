@@ -57,7 +57,8 @@ type person struct {
 	identifiers [kindCioID + 1]identifier
 	attributes  attributes
 	devices     map[string]*device
-	// What the other side has too: segment.members, object.people.
+	// What the other side has too: segment.members, object.people. Nil until
+	// there is one.
 	segments      map[*segment]struct{}
 	relationships map[*object]*relationship
 	created       time.Time
@@ -99,10 +100,7 @@ func (w *workspace) find(a address) *person { return w.people[a.key()] }
 // which no later person ever gets.
 func (w *workspace) create(a address, op *accepted, timestamp int64) *person {
 	w.cioIDs++
-	p := &person{
-		attributes: make(attributes), segments: make(map[*segment]struct{}),
-		relationships: make(map[*object]*relationship), created: op.due,
-	}
+	p := &person{attributes: make(attributes), created: op.due}
 	w.name(p, address{kindCioID, fmt.Sprintf("a%07x", 0x3000000+w.cioIDs)}, timestamp, op.seq)
 	w.name(p, a, timestamp, op.seq)
 	w.counters.Created++

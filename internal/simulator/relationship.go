@@ -15,12 +15,19 @@ func (w *workspace) relate(p *person, o *object, list []member, op *accepted) {
 	r := p.relationships[o]
 	if r == nil {
 		r = &relationship{make(attributes)}
-		p.relationships[o], o.people[p] = r, r
+		o.add(p, r)
 	}
 	w.setUntimed(r.attributes, list, op, func(m member, reason string) {
 		w.drop(DropTotalAttributes)
 		w.failObject(p, o, op, m, reason)
 	})
+}
+
+func (o *object) add(p *person, r *relationship) {
+	if p.relationships == nil {
+		p.relationships = make(map[*object]*relationship)
+	}
+	p.relationships[o], o.people[p] = r, r
 }
 
 // unrelate takes a relationship away; either may be nobody.

@@ -20,6 +20,9 @@ type segment struct {
 }
 
 func (s *segment) add(p *person) {
+	if p.segments == nil {
+		p.segments = make(map[*segment]struct{})
+	}
 	s.members[p], p.segments[s] = struct{}{}, struct{}{}
 }
 

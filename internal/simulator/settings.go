@@ -79,8 +79,9 @@ type Settings struct {
 	// Not documented.
 	Tie string `json:"tie"`
 
-	// OverLimit is what an item past a limit does: "reject" answers it as
-	// invalid, "drop" answers as if it were accepted. The sources say both.
+	// OverLimit is what an item of the Track API past a limit does: "reject"
+	// answers it as invalid, "drop" answers as if it were accepted. The sources
+	// say both.
 	OverLimit string `json:"over_limit"`
 	// BadRequest is what a body does that is malformed, no batch, or past the
 	// size of a request: "reject" answers 400, "drop" 200.
