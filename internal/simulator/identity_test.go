@@ -107,6 +107,29 @@ func TestRecreatedPersonIsAnother(t *testing.T) {
 	equal(t, "deletes of nobody", c.State("").Notices[NoticeDeleteUnknown], 1)
 }
 
+// TestWhatGoesWithAPerson: devices, memberships and relationships go with a
+// deleted or suppressed person, and do not come back with their id.
+func TestWhatGoesWithAPerson(t *testing.T) {
+	one := `{"id":"1"}`
+	for _, again := range [][]string{
+		{asks("delete", one, "")},
+		{asks("suppress", one, ""), asks("unsuppress", one, "")},
+		{identifyItem(`{"id":"2"}`, `{}`, 0), merges(`{"id":"2"}`, one)},
+	} {
+		c := newClient(t)
+		c.AddSegment("", "vips", false)
+		c.must(identifyItem(one, `{"plan":"x"}`, 0), relates(one, acme, `{}`),
+			asks("add_device", one, `"device":{"token":"t","platform":"ios"}`))
+		c.v1(t, 200, "POST", "/api/v1/segments/1/add_customers", `{"ids":["1"]}`)
+		p := c.person("id:1")
+		equal(t, "before", text(len(p.Devices), p.Segments, len(p.Relationships)), "1 [vips] 1")
+		c.must(append(again, identifyItem(one, `{}`, 0))...)
+		p = c.person("id:1")
+		equal(t, "after", text(len(p.Devices), p.Segments, len(p.Relationships), p.Value("plan")), "0 [] 0 ")
+		c.workspaces[0].check(t)
+	}
+}
+
 func TestGhosts(t *testing.T) {
 	event := asks("event", `{"id":"1"}`, `"name":"x"`)
 	device := asks("add_device", `{"id":"2"}`, `"device":{"token":"t","platform":"ios"}`)
