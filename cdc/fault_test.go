@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -391,7 +392,7 @@ func TestSetupWaits(t *testing.T) {
 		t.Errorf("teardown: %+v, %v", d, err)
 	}
 	db.Exec(t, `CREATE PUBLICATION pgcio FOR TABLE users`)
-	if d, err := Teardown(testContext(t), cfg); err != nil || d != (Dropped{}) {
+	if d, err := Teardown(testContext(t), cfg); err != nil || !reflect.DeepEqual(d, Dropped{}) {
 		t.Errorf("teardown of what is not ours: %+v, %v", d, err)
 	}
 }
