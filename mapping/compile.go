@@ -60,7 +60,7 @@ func Compile(specs []Spec, tables map[string]*cdc.Table) (*Mapper, strict.Proble
 		c := ruleCompiler{spec: specs[i], tables: tables}
 		r := c.compile()
 		problems = append(problems, c.problems...)
-		if len(c.problems) > 0 {
+		if r == nil {
 			continue
 		}
 		r.info.Index = len(m.rules)
@@ -93,7 +93,9 @@ type ruleCompiler struct {
 }
 
 func (c *ruleCompiler) fail(at strict.Place, suggestion, format string, args ...any) {
-	c.problems = append(c.problems, at.Problem(suggestion, format, args...))
+	if !c.spec.told[at.Key] {
+		c.problems = append(c.problems, at.Problem(suggestion, format, args...))
+	}
 }
 
 func (c *ruleCompiler) hint(format string, args ...any) {
@@ -103,6 +105,9 @@ func (c *ruleCompiler) hint(format string, args ...any) {
 func (c *ruleCompiler) compile() *rule {
 	s := &c.spec
 	c.table = c.tables[s.FullTable()]
+	if s.Table == "" {
+		return nil // Parse has said so
+	}
 	if c.table == nil {
 		names := make([]string, 0, len(c.tables))
 		for name, t := range c.tables {
@@ -136,6 +141,9 @@ func (c *ruleCompiler) compile() *rule {
 	}
 	if most := s.mostAttributes(); s.Star && len(s.Attributes) > most {
 		c.fail(s.place("attributes"), `leave some out with except = ["…"]`, "%q and the lines beside it make %d attributes; Customer.io takes %d in one request", "*", len(s.Attributes), most)
+	}
+	if s.failed {
+		return nil
 	}
 	c.ruleHints(r)
 	if len(c.problems) > 0 {

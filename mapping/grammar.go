@@ -21,13 +21,13 @@ type Environment struct {
 }
 
 // Parse reads [[mapping]] from the document's root. What is wrong is recorded in
-// the document; the specs returned are those without any such problem, so that
-// the database can be asked about them all the same.
+// the document; the specs returned have those with such problems at their end, so
+// that Compile can tell what does not fit the database all the same.
 func Parse(root *strict.Table, env Environment) []Spec {
-	var specs []Spec
+	var specs, failed []Spec
 	names := map[string]string{}
 	for _, t := range root.Tables("mapping") {
-		g := grammar{Table: t, env: env}
+		g := grammar{Table: t, env: env, told: map[string]bool{}}
 		spec := g.mapping()
 		if first, taken := names[spec.Name]; taken && spec.Name != "" {
 			g.fail("name", "a mapping's name is its identity in the state", "the mapping at %s has this name already", first)
@@ -35,7 +35,10 @@ func Parse(root *strict.Table, env Environment) []Spec {
 			names[spec.Name] = position(spec.at)
 		}
 		t.Done()
-		if !g.failed {
+		spec.failed, spec.told = g.failed, g.told
+		if spec.failed {
+			failed = append(failed, spec)
+		} else {
 			specs = append(specs, spec)
 		}
 	}
@@ -55,7 +58,7 @@ func Parse(root *strict.Table, env Environment) []Spec {
 	for _, p := range conflicts(specs, explicitNames) {
 		root.Add(p)
 	}
-	return specs
+	return append(specs, failed...)
 }
 
 func position(p strict.Place) string {
@@ -70,19 +73,19 @@ type grammar struct {
 	*strict.Table
 	env    Environment
 	failed bool
+	told   map[string]bool // keys with problems
 	spec   Spec
 	form   *form
 }
 
 // fail records a problem of a key.
 func (g *grammar) fail(key, suggestion, format string, args ...any) {
-	g.failed = true
-	g.Problem(key, suggestion, format, args...)
+	g.failAt(g.Place(key), suggestion, format, args...)
 }
 
 // failAt records a problem of a place.
 func (g *grammar) failAt(at strict.Place, suggestion, format string, args ...any) {
-	g.failed = true
+	g.failed, g.told[at.Key] = true, true
 	g.Add(at.Problem(suggestion, format, args...))
 }
 

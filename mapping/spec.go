@@ -11,6 +11,8 @@ import (
 // Spec is one [[mapping]] as the file says it, complete with defaults; the
 // database has not been asked about it yet.
 type Spec struct {
+	failed    bool            // Parse has found problems: it may be incomplete
+	told      map[string]bool // the keys that have them
 	Name, Was string
 	Workspace string
 	Schema    string

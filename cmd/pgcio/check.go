@@ -46,7 +46,11 @@ func (a *app) checkCommand() *cobra.Command {
 		Short: "validate configuration, database and credentials; print every finding with its fix",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.loadConfig()
+			load := a.loadAgainst
+			if offline {
+				load = func(context.Context) (*config, error) { return a.loadConfig() }
+			}
+			cfg, err := load(cmd.Context())
 			if err != nil {
 				return err
 			}

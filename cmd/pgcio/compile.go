@@ -3,11 +3,53 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/pgcio/pgcio/cdc"
+	"github.com/pgcio/pgcio/internal/strict"
 	"github.com/pgcio/pgcio/mapping"
 )
+
+// askWithin is how long the database is asked about a configuration that is wrong
+// already.
+const askWithin = 5 * time.Second
+
+// loadAgainst is loadConfig for a command that goes on to ask the database: when
+// something is wrong, what does not fit the tables is told along with it.
+func (a *app) loadAgainst(ctx context.Context) (*config, error) {
+	file, source, err := a.readConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{dir: filepath.Dir(file), getenv: a.getenv}
+	c, problems := r.config(file, source)
+	known := map[string]bool{}
+	for _, p := range problems {
+		known[p.Key] = true
+		if strings.HasPrefix(p.Key, "postgres") {
+			c = nil // nobody to ask
+		}
+	}
+	if len(problems) == 0 || c == nil || len(c.mappings) == 0 {
+		return c, problems.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	_, _, err = compile(ctx, c, c.source(slog.New(slog.DiscardHandler)))
+	var more strict.Problems
+	errors.As(err, &more) // anything else is told when this is mended
+	for _, p := range more {
+		if !known[p.Key] {
+			problems = append(problems, p)
+		}
+	}
+	problems.Sort()
+	return nil, problems
+}
 
 // compile compiles the mappings against the database's tables. All that does
 // not fit is one error: strict.Problems.

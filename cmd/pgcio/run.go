@@ -19,7 +19,7 @@ func (a *app) runCommand() *cobra.Command {
 			if acceptSource {
 				return unbuiltFlag("--accept-new-source")
 			}
-			cfg, err := a.loadConfig()
+			cfg, err := a.loadAgainst(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -21,7 +21,7 @@ func (a *app) setupCommand() *cobra.Command {
 			"The first `pgcio run` does the same.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.loadConfig()
+			cfg, err := a.loadAgainst(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -40,8 +40,14 @@ func (s *schedule) heldBack(pause time.Duration) {
 	if !s.world.fixed || s.slow || pause < 20*time.Second || s.dead.Load() {
 		return
 	}
-	if st, err := s.store.Status(); err != nil || st.Rereads > 0 {
-		return // a row that is read now shows that transaction, and comes after it
+	st, err := s.store.Status()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	// What is read now shows that transaction, and comes after it; so does what
+	// waits for a person who is to be read.
+	if st.Rereads > 0 || slices.ContainsFunc(st.Mappings, func(m state.MappingStatus) bool { return m.Backfill.Running }) {
+		return
 	}
 	delivered, err := s.store.Delivered()
 	if err != nil {
