@@ -173,7 +173,7 @@ func (tx *Tx) addEvent(m *mapping, key string, ask *customerio.Ask, o *Origin) {
 func (tx *Tx) enter(m *mapping, e *event) {
 	s := e.step
 	s.seq = tx.next()
-	s.since = s.seq
+	s.since, s.joined = s.seq, s.seq
 	if tx.ownerMayCome(m.ws, s.address) {
 		s.status = ownerless
 		tx.awaitOwner(m.ws, e.key, s)

@@ -13,17 +13,15 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 	t.dirty = true
 	stamp := min(o.Time.Unix(), tx.now.Unix())
 	if last := tx.joinable(m.ws, t, w, stops, o); last != nil {
-		if last.seq <= tx.s.opened {
-			// An earlier run may have sent it, and nobody has seen the reply.
+		sent := tx.mayBeSent(t, last)
+		if sent {
+			// What it wrote may be there, and what it carries from now on is news.
 			for h := range t.held {
 				t.held[h].accepted = t.held[h].accepted || tx.stepWrites(last, t.held[h].name)
 			}
 		}
 		tx.join(m, t, last, w, stops, changes, o)
-		if last.seq <= tx.s.opened && last.stamp <= tx.s.openedAt+1 {
-			// What it carries now is news. Nothing leaves more than a second before its
-			// time, so that a later stamp was given by this run; to go on would take the
-			// step into the future.
+		if sent {
 			stamp = max(stamp, t.stamp+1)
 		}
 		last.stamp = max(last.stamp, stamp)
@@ -45,7 +43,7 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 		parts:      []part{{m.number, changes, w.attrs}},
 	})
 	s := &t.steps[len(t.steps)-1]
-	s.since = s.seq
+	s.since, s.joined = s.seq, s.seq
 	if address != thingID(t.key) {
 		s.address = address
 	}
@@ -58,6 +56,18 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 			tx.hurry(m.ws, tx.thing(link))
 		}
 	}
+}
+
+// mayBeSent tells whether an earlier run may have sent a waiting step as it is,
+// without having seen the reply: what stands behind another has not left.
+func (tx *Tx) mayBeSent(t *thing, s *step) bool {
+	if s.joined > tx.s.opened {
+		return false
+	}
+	first := func(t *thing) bool {
+		return !slices.ContainsFunc(t.steps, func(before step) bool { return before.status == waiting && before.seq < s.seq })
+	}
+	return first(t) && !slices.ContainsFunc(t.links, func(link string) bool { return !first(tx.thing(link)) })
 }
 
 // hurry makes live what waits of a thing: something live waits for it (M11).
@@ -261,6 +271,7 @@ func (tx *Tx) join(m *mapping, t *thing, s *step, w *weighed, stops []customerio
 	if s.born == 0 {
 		s.born, s.time = o.Commit, o.Time.UnixMicro()
 	}
+	s.joined = tx.next()
 	s.commit = max(s.commit, o.Commit)
 	s.updateOnly = s.updateOnly && w.updateOnly
 	if s.lane == laneBackfill && laneOf(o) == laneLive {
@@ -351,7 +362,7 @@ func (tx *Tx) requeue(ws uint8, key string, s *step) {
 	tx.moveBooks(s, s.status, waiting)
 	s.status, s.reason = waiting, ""
 	s.seq = tx.next()
-	s.since = s.seq
+	s.since, s.joined = s.seq, s.seq
 	tx.enqueue(ws, key, s)
 }
 

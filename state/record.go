@@ -68,7 +68,9 @@ type print struct {
 type step struct {
 	seq   uint64
 	since uint64 // the earliest seq it stands for: what came after that waits for it
-	lane  uint8
+	// joined is the newest seq when a change last joined it; its own before that.
+	joined uint64
+	lane   uint8
 	status
 	commit lsn.LSN // newest change in it: it may leave once the stored position is past
 	born   lsn.LSN // oldest change in it
@@ -345,6 +347,7 @@ func appendStep(dst []byte, s *step) []byte {
 	dst = append(dst, byte(s.status), s.lane, flag(s.updateOnly, 1)|flag(s.bare, 2))
 	dst = binary.AppendUvarint(dst, s.seq)
 	dst = binary.AppendUvarint(dst, s.seq-s.since)
+	dst = binary.AppendUvarint(dst, s.joined-s.seq)
 	dst = binary.AppendUvarint(dst, uint64(s.commit))
 	dst = binary.AppendUvarint(dst, uint64(s.born))
 	dst = binary.AppendVarint(dst, s.time)
@@ -375,6 +378,7 @@ func (d *decoder) step(s *step) {
 	s.updateOnly, s.bare = f&1 != 0, f&2 != 0
 	s.seq = d.uint()
 	s.since = s.seq - d.uint()
+	s.joined = s.seq + d.uint()
 	s.commit = lsn.LSN(d.uint())
 	s.born = lsn.LSN(d.uint())
 	s.time = d.int()

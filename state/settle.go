@@ -283,6 +283,7 @@ func (tx *Tx) split(it *Item, t *thing, at int) {
 			// They share no attribute, but two identifies of one person never
 			// share a second.
 			one.seq = tx.next()
+			one.joined = one.seq
 			t.stamp++
 			one.stamp = t.stamp
 		}

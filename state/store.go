@@ -62,7 +62,6 @@ type Store struct {
 	source    Source
 	seq       uint64           // the last given out
 	opened    uint64           // seq when the store was opened
-	openedAt  int64            // when that was, Unix seconds
 	lanes     map[uint8]*lanes // by workspace number
 	backfill  map[uint16]*backfill
 	tally     tally
@@ -186,7 +185,7 @@ func (s *Store) loadFormat(r reader) error {
 		s.position.stored = lsn.LSN(d.uint())
 		s.position.open = Mark{lsn.LSN(d.uint()), d.uint(), d.uint()}
 		s.seq = d.uint()
-		s.opened, s.openedAt = s.seq, now().Unix()
+		s.opened = s.seq
 		if d.err != nil {
 			return d.err
 		}
