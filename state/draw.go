@@ -212,10 +212,10 @@ func (d *drawing) judgeEvent(e entry) *Item {
 			return false
 		}
 		for _, link := range t.links {
-			if !samePerson(link, t.key) {
+			if !samePerson(link.key, t.key) {
 				continue
 			}
-			if other := d.thing(link); other != nil && !wait(other) {
+			if other := d.thing(link.key); other != nil && !wait(other) {
 				return false
 			}
 		}
@@ -261,14 +261,14 @@ func (d *drawing) behind(e entry, t *thing, st *step) bool {
 		}
 	}
 	for _, link := range t.links {
-		other := d.thing(link)
+		other := d.thing(link.key)
 		if other == nil {
 			continue
 		}
 		for i := range other.steps {
 			if before := &other.steps[i]; before.status == waiting && before.seq < e.seq {
-				d.l.block(e, link)
-				d.hurry(link)
+				d.l.block(e, link.key)
+				d.hurry(link.key)
 				return true
 			}
 		}

@@ -244,8 +244,8 @@ func (tx *Tx) hurryOwner(ws uint8, s *step) {
 	tx.owners(ws, s.address, func(t *thing) {
 		tx.hurry(ws, t)
 		for _, link := range t.links {
-			if samePerson(link, t.key) {
-				tx.hurry(ws, tx.thing(link))
+			if samePerson(link.key, t.key) {
+				tx.hurry(ws, tx.thing(link.key))
 			}
 		}
 	})

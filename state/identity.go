@@ -64,13 +64,12 @@ func (tx *Tx) hold(ws uint8, t *thing, name customerio.Identifier) {
 
 // link enters that two things share an identifier.
 func (tx *Tx) link(a, b *thing) {
-	if !slices.Contains(a.links, b.key) {
-		a.links = append(a.links, b.key)
-		a.dirty = true
-	}
-	if !slices.Contains(b.links, a.key) {
-		b.links = append(b.links, a.key)
-		b.dirty = true
+	for _, pair := range [2][2]*thing{{a, b}, {b, a}} {
+		t, other := pair[0], pair[1]
+		if !slices.ContainsFunc(t.links, func(l link) bool { return l.key == other.key }) {
+			t.links = append(t.links, link{other.key, tx.next()})
+			t.dirty = true
+		}
 	}
 }
 

@@ -53,13 +53,13 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 	if laneOf(o) == laneLive {
 		tx.hurry(m.ws, t)
 		for _, link := range t.links {
-			tx.hurry(m.ws, tx.thing(link))
+			tx.hurry(m.ws, tx.thing(link.key))
 		}
 	}
 }
 
 // mayBeSent tells whether an earlier run may have sent a waiting step as it is,
-// without having seen the reply: what stands behind another has not left.
+// without having seen the reply: what stood behind another has not left.
 func (tx *Tx) mayBeSent(t *thing, s *step) bool {
 	if s.joined > tx.s.opened {
 		return false
@@ -67,7 +67,7 @@ func (tx *Tx) mayBeSent(t *thing, s *step) bool {
 	first := func(t *thing) bool {
 		return !slices.ContainsFunc(t.steps, func(before step) bool { return before.status == waiting && before.seq < s.seq })
 	}
-	return first(t) && !slices.ContainsFunc(t.links, func(link string) bool { return !first(tx.thing(link)) })
+	return first(t) && !slices.ContainsFunc(t.links, func(l link) bool { return l.since <= tx.s.opened && !first(tx.thing(l.key)) })
 }
 
 // hurry makes live what waits of a thing: something live waits for it (M11).
@@ -168,8 +168,8 @@ func (tx *Tx) joinable(ws uint8, t *thing, w *weighed, stops []customerio.Identi
 		return nil
 	}
 	for _, link := range t.links {
-		for i := range tx.thing(link).steps {
-			if s := &tx.thing(link).steps[i]; s.status == waiting && s.seq > last.seq {
+		for i := range tx.thing(link.key).steps {
+			if s := &tx.thing(link.key).steps[i]; s.status == waiting && s.seq > last.seq {
 				return nil
 			}
 		}

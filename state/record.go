@@ -30,7 +30,7 @@ type thing struct {
 	writer  string // the row (rowKey) that wrote it last
 	spilled uint64 // rows whose inventory has a record of its own
 	held    []holding
-	links   []string // things that hold one of the same identifiers
+	links   []link // things that hold one of the same identifiers
 	rows    []row
 	steps   []step
 
@@ -43,6 +43,12 @@ type thing struct {
 type holding struct {
 	name     customerio.Identifier
 	accepted bool
+}
+
+// link is another thing, and the seq when it came to share an identifier.
+type link struct {
+	key   string
+	since uint64
 }
 
 // row is the inventory of one row. A row that is not in has no thing: it is
@@ -162,7 +168,7 @@ func (t *thing) room() int {
 		n += 8 + len(h.name.Value)
 	}
 	for _, l := range t.links {
-		n += 4 + len(l)
+		n += 14 + len(l.key)
 	}
 	for i := range t.rows {
 		n += t.rows[i].room()
@@ -251,7 +257,7 @@ func appendThing(dst []byte, t *thing) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(t.links)))
 	for _, l := range t.links {
-		dst = appendBytes(dst, l)
+		dst = binary.AppendUvarint(appendBytes(dst, l.key), l.since)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(t.rows)))
 	for i := range t.rows {
@@ -284,10 +290,10 @@ func decodeThing(key string, value []byte, mem *scratch) (*thing, error) {
 			t.held[i].name = d.identifier()
 		}
 	}
-	if n := d.count(1); n > 0 {
-		t.links = make([]string, n)
+	if n := d.count(2); n > 0 {
+		t.links = make([]link, n)
 		for i := range t.links {
-			t.links[i] = d.string()
+			t.links[i] = link{d.string(), d.uint()}
 		}
 	}
 	if n := d.count(7); n > 0 {

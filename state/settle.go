@@ -156,8 +156,8 @@ func (tx *Tx) stepWrites(s *step, name customerio.Identifier) bool {
 func (tx *Tx) sayAgain(t *thing) {
 	tx.repeat(t)
 	for _, link := range t.links {
-		if samePerson(link, t.key) {
-			tx.repeat(tx.thing(link))
+		if samePerson(link.key, t.key) {
+			tx.repeat(tx.thing(link.key))
 		}
 	}
 }
