@@ -47,12 +47,24 @@ type lostError interface {
 	parts() (problem, fix string)
 }
 
-// NoState is the gap of a slot without the state that belongs to it.
-func NoState(cfg Config) *GapError {
-	return &GapError{
+// NoState is the gap of a slot without the state that belongs to it. path is where
+// the state was looked for, "" if that is not known: more often than a state is
+// lost, it is looked for in the wrong place. reader is the server process that
+// reads the slot, 0: none does.
+func NoState(cfg Config, path string, reader int64) *GapError {
+	e := &GapError{
 		Reason: fmt.Sprintf("replication slot %s exists, and no state that belongs to it", cfg.Slot),
-		Advice: "put the state file back; or, to start over from what the tables hold now: `pgcio teardown`, then `pgcio run`",
+		Advice: "put the state file back; or, to start over from what the tables hold now: `pgcio teardown`, then `pgcio run` (" + overAgain + ")",
 	}
+	if path != "" {
+		e.Reason += " at " + path
+		e.Advice = "is this another directory, or another --config, than usual? Then use the usual one; else " + e.Advice
+	}
+	if reader != 0 {
+		e.Reason += fmt.Sprintf("; process %d of the server reads the slot: another pgcio is running", reader)
+		e.Advice = "leave it to that one, or stop it and use its state file"
+	}
+	return e
 }
 
 func advised(problem, advice string) string {
@@ -62,8 +74,11 @@ func advised(problem, advice string) string {
 	return problem + "; " + advice
 }
 
+// overAgain is what starting over means for events.
+const overAgain = "no event is doubled, as event ids are the same each time, but those of the gap are sent only where the mapping has backfill = true, and what still waits is in the old state file alone"
+
 // startOver is how to go on after a gap, until there is a resync.
-const startOver = "to start over from what the tables hold now: `pgcio teardown`, move the state file aside, `pgcio run` (event ids are the same each time, so no event is doubled)"
+const startOver = "to start over from what the tables hold now: `pgcio teardown`, move the state file aside, `pgcio run` (" + overAgain + ")"
 
 func gap(from, to lsn.LSN, reason string, args ...any) *GapError {
 	return &GapError{Reason: fmt.Sprintf(reason, args...), From: from, To: to, Advice: startOver}

@@ -55,11 +55,13 @@ func (i *inspection) add(severity Severity, subject, fix, problem string, args .
 type Kept struct {
 	Resume *Resume // of a state that belongs to a source
 	None   bool    // there is no state, or one that belongs to no source
+	Path   string  // where it was looked for, for people
 }
 
 // Inspect finds out whether the source can be followed, what loses changes, and
 // what would break the application (T24, T26, T27, T35, T37 to T39, T47, T62).
-// columns are the mapped columns of each of cfg.Tables, where they are known.
+// columns are the mapped columns of each of cfg.Tables, where they are known:
+// others are not judged.
 // It changes nothing. What cannot be asked is a finding, too; the error is that
 // of an unusable ctx.
 func Inspect(ctx context.Context, cfg Config, columns map[string][]string, kept Kept) ([]Finding, error) {
@@ -284,7 +286,7 @@ func (i *inspection) slots(ctx context.Context) error {
 		return nil
 	}
 	if i.kept.None {
-		problem, fix := NoState(i.cfg).parts()
+		problem, fix := NoState(i.cfg, i.kept.Path, slot.ActivePID).parts()
 		i.add(Failure, subject, fix, "%s", problem)
 		return nil
 	}

@@ -111,7 +111,11 @@ func (i *inspection) eachTable(ctx context.Context) error {
 		if err := i.table(ctx, t, i.columns[name]); err != nil {
 			return err
 		}
-		if len(i.found) == before {
+		switch {
+		case len(i.found) != before:
+		case len(i.columns[name]) == 0:
+			i.add(OK, "table "+name, "", "can be followed; whether its columns may be read is known when the mappings are right")
+		default:
 			i.add(OK, "table "+name, "", "can be followed, %d columns", len(t.Columns))
 		}
 	}
@@ -121,7 +125,7 @@ func (i *inspection) eachTable(ctx context.Context) error {
 // tableFacts are what the catalog says beyond a Table.
 type tableFacts struct {
 	owned, usage, rls, leaf, children bool
-	denied                            []string // mapped columns that may not be read; "*": any
+	denied                            []string // mapped columns that may not be read
 }
 
 func (i *inspection) facts(ctx context.Context, t *Table, columns []string) (f tableFacts, err error) {
@@ -131,11 +135,7 @@ func (i *inspection) facts(ctx context.Context, t *Table, columns []string) (f t
 		return f, err
 	}
 	f = tableFacts{owned: r.bool(0, 0), usage: r.bool(0, 1), rls: r.bool(0, 2), leaf: r.bool(0, 3), children: r.bool(0, 4)}
-	if r.bool(0, 5) {
-		return f, nil
-	}
-	if len(columns) == 0 {
-		f.denied = []string{"*"}
+	if r.bool(0, 5) || len(columns) == 0 {
 		return f, nil
 	}
 	c, err := i.s.query(ctx, fmt.Sprintf(`SELECT attname FROM pg_attribute WHERE attrelid = %d AND attname IN (%s) AND NOT has_column_privilege(attrelid, attnum, 'SELECT')`,
@@ -168,8 +168,6 @@ func (i *inspection) table(ctx context.Context, t *Table, columns []string) erro
 	switch {
 	case !f.usage:
 		i.add(Failure, subject, fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s;", quoteIdent(t.Schema), quoteIdent(i.role)), "%s may not use its schema", i.role)
-	case len(f.denied) > 0 && f.denied[0] == "*":
-		i.add(Failure, subject, fmt.Sprintf("GRANT SELECT ON %s TO %s;", quoteTable(t.String()), quoteIdent(i.role)), "%s may not read it", i.role)
 	case len(f.denied) > 0:
 		i.add(Failure, subject, fmt.Sprintf("GRANT SELECT (%s) ON %s TO %s;", quoteIdents(f.denied), quoteTable(t.String()), quoteIdent(i.role)),
 			"%s may not read %s, which is mapped", i.role, strings.Join(f.denied, ", "))

@@ -69,7 +69,8 @@ func (s *Source) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r, err := c.query(ctx, "SELECT "+currentLSN)
+		// What is not flushed no walsender reads.
+		r, err := c.query(ctx, "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END")
 		if err != nil {
 			return err
 		}

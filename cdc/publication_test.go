@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -169,6 +170,48 @@ func TestLagIsByTheServersClock(t *testing.T) {
 	s.Stored(90)
 	if st := s.Status(); st.LagSeconds != 0 || st.LagBytes != 10 {
 		t.Errorf("an idle server's lag is %vs, %d bytes", st.LagSeconds, st.LagBytes)
+	}
+}
+
+// While the server decodes a large transaction its stream says nothing: what the
+// log holds is known from looking at it.
+func TestNotCaughtUpWithWhatNobodyHasSent(t *testing.T) {
+	s := New(Config{})
+	s.setStatus(func(st *Status) { st.Connected, st.ServerLSN, st.ReceivedLSN, st.head = true, 100, 100, 100 })
+	s.Stored(100)
+	if st := s.Status(); !st.CaughtUp || st.LagBytes != 0 {
+		t.Errorf("all is stored: %+v", st)
+	}
+	s.setStatus(func(st *Status) { st.head = 5000 })
+	if st := s.Status(); st.CaughtUp || st.ServerLSN != 5000 || st.LagBytes != 4900 {
+		t.Errorf("4,900 bytes were not sent: %+v", st)
+	}
+}
+
+// What is somebody else's is never dropped: a slot of another database, of
+// a standby.
+func TestSlotsOfOthersStay(t *testing.T) {
+	db := pgtest.NewDatabase(t)
+	db.Exec(t, usersTable)
+	other := pgtest.NewDatabase(t)
+	cfg := config(t, db, "public.users")
+	name := cfg.Slot
+	for _, there := range []struct {
+		in  *pgtest.DB
+		sql string
+	}{
+		{db, "SELECT pg_create_physical_replication_slot('" + name + "')"},
+		{other, "SELECT pg_create_logical_replication_slot('" + name + "', 'pgoutput')"},
+	} {
+		there.in.Exec(t, there.sql)
+		var unfit *UnfitError
+		if _, err := Teardown(testContext(t), cfg); !errors.As(err, &unfit) || !strings.Contains(err.Error(), "somebody else's") {
+			t.Errorf("%s: teardown: %v", there.sql, err)
+		}
+		if _, err := DropSlot(testContext(t), cfg); !errors.As(err, &unfit) {
+			t.Errorf("%s: dropping: %v", there.sql, err)
+		}
+		there.in.Exec(t, "SELECT pg_drop_replication_slot('"+name+"')")
 	}
 }
 

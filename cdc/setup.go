@@ -1,6 +1,7 @@
 package cdc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,7 +84,7 @@ func Droppable(ctx context.Context, cfg Config) (d Dropped, err error) {
 	cfg = cfg.withDefaults()
 	err = ask(ctx, cfg, func(s *session) error {
 		slot, err := readSlot(ctx, s, cfg.Slot)
-		if err != nil {
+		if err := cmp.Or(err, slot.foreign(cfg)); err != nil {
 			return err
 		}
 		if slot.Exists {
@@ -127,7 +128,7 @@ func Teardown(ctx context.Context, cfg Config) (Dropped, error) {
 	var errs []error
 	if d.Slot != "" {
 		if d.HeldBytes, err = DropSlot(ctx, cfg); err != nil {
-			d.Slot = ""
+			d.Slot, d.Publication = "", "" // the slot may still be read through it
 			errs = append(errs, err)
 		}
 	}
@@ -150,11 +151,59 @@ func dropPublication(cfg Config) string {
 
 // SetupSQL is what a database administrator runs where pgcio may not: the role,
 // its grants and the publication, without what must not be published (T27),
-// which it says. columns are the mapped columns of each table; none: all. The
-// slot is made by pgcio, because only then does a state belong to it. Where the
-// tables cannot be looked at, the SQL says so and names all of them.
-func SetupSQL(ctx context.Context, cfg, look Config, columns map[string][]string) string {
+// which it says. look is who looks at the tables; columns are the mapped columns
+// of each. The slot is made by pgcio, because only then does a state belong to it.
+func SetupSQL(ctx context.Context, cfg, look Config, columns map[string][]string) (string, error) {
 	cfg = cfg.withDefaults()
+	tables, left, err := sortTables(ctx, look.withDefaults())
+	if err != nil {
+		return "", err
+	}
+	var b script
+	role := b.role(cfg, tables)
+	for _, t := range tables {
+		if c := columns[t.String()]; len(c) > 0 {
+			b.line("GRANT SELECT (%s) ON %s TO %s;", quoteIdents(c), quoteTable(t.String()), role)
+		} else {
+			b.line("GRANT SELECT ON %s TO %s;", quoteTable(t.String()), role)
+		}
+	}
+	b.line("")
+	b.line("-- What is published (as the owner of the tables).")
+	for _, e := range left {
+		b.line("-- Left out: %s", e)
+	}
+	if len(tables) > 0 {
+		b.line("%s", strings.Join(publicationSQL(cfg, false, tables), "\n"))
+	}
+	return b.String(), nil
+}
+
+// SetupUnseen is SetupSQL where the tables cannot be looked at: which of their
+// columns are read, and which of them may be published, nobody knows then.
+func SetupUnseen(cfg Config, why error) string {
+	cfg = cfg.withDefaults()
+	var b script
+	tables := unseenTables(cfg.Tables)
+	b.role(cfg, tables)
+	b.line("")
+	b.line("-- The tables could not be looked at: %s.", strings.Join(lines(why.Error()), " "))
+	b.line("-- Which of their columns are read, and which of them can be published without making their own")
+	b.line("-- updates and deletes fail, is not known. When this role can connect, or with --url for another")
+	b.line("-- role, run pgcio setup --print again: it writes the grants and the publication of")
+	for _, t := range tables {
+		b.line("--   %s", quoteTable(t.String()))
+	}
+	return b.String()
+}
+
+// script is SQL that is being written.
+type script struct{ strings.Builder }
+
+func (b *script) line(format string, args ...any) { fmt.Fprintf(b, format+"\n", args...) }
+
+// role makes the role and lets it reach the tables. It returns its name, quoted.
+func (b *script) role(cfg Config, tables []*Table) string {
 	role, database := "pgcio", "postgres"
 	if pc, err := parseURL(cfg.URL); err == nil {
 		role, database = pc.User, pc.Database
@@ -162,20 +211,13 @@ func SetupSQL(ctx context.Context, cfg, look Config, columns map[string][]string
 			database = role
 		}
 	}
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("-- The role (its password, or how else it proves itself, is yours to choose).")
-	line("-- Managed services have a role to grant instead of REPLICATION: rds_replication on Amazon RDS.")
-	line("CREATE ROLE %s LOGIN REPLICATION;", quoteIdent(role))
-	line("GRANT CONNECT ON DATABASE %s TO %s;", quoteIdent(database), quoteIdent(role))
-	line("")
-	tables, left, err := sortTables(ctx, look.withDefaults())
-	if err != nil {
-		line("-- The tables could not be looked at: %s.", strings.Join(lines(err.Error()), " "))
-		line("-- Publish none of them that has no replica identity: its own updates and deletes would fail.")
-		tables, left = unseenTables(cfg.Tables), nil
-	}
-	line("-- What it reads.")
+	role = quoteIdent(role)
+	b.line("-- The role (its password, or how else it proves itself, is yours to choose).")
+	b.line("-- Managed services have a role to grant instead of REPLICATION: rds_replication on Amazon RDS.")
+	b.line("CREATE ROLE %s LOGIN REPLICATION;", role)
+	b.line("GRANT CONNECT ON DATABASE %s TO %s;", quoteIdent(database), role)
+	b.line("")
+	b.line("-- What it reads.")
 	var schemas []string
 	for _, t := range tables {
 		if s := quoteIdent(t.Schema); !slices.Contains(schemas, s) {
@@ -183,24 +225,9 @@ func SetupSQL(ctx context.Context, cfg, look Config, columns map[string][]string
 		}
 	}
 	if len(schemas) > 0 {
-		line("GRANT USAGE ON SCHEMA %s TO %s;", strings.Join(schemas, ", "), quoteIdent(role))
+		b.line("GRANT USAGE ON SCHEMA %s TO %s;", strings.Join(schemas, ", "), role)
 	}
-	for _, t := range tables {
-		if c := columns[t.String()]; len(c) > 0 {
-			line("GRANT SELECT (%s) ON %s TO %s;", quoteIdents(c), quoteTable(t.String()), quoteIdent(role))
-		} else {
-			line("GRANT SELECT ON %s TO %s;", quoteTable(t.String()), quoteIdent(role))
-		}
-	}
-	line("")
-	line("-- What is published (as the owner of the tables).")
-	for _, e := range left {
-		line("-- Left out: %s", e)
-	}
-	if len(tables) > 0 {
-		line("%s", strings.Join(publicationSQL(cfg, false, tables), "\n"))
-	}
-	return b.String()
+	return role
 }
 
 // sortTables parts the mapped tables into those that can be published and what
@@ -225,11 +252,10 @@ func sortTables(ctx context.Context, cfg Config) (tables []*Table, left []error,
 	return tables, left, err
 }
 
-// unseenTables are tables of which nothing is known but the name. ONLY is left
-// out, which a partitioned table does not take.
+// unseenTables are tables of which nothing is known but the name.
 func unseenTables(names []string) (tables []*Table) {
 	for _, name := range names {
-		t := &Table{Kind: 'p'}
+		t := &Table{}
 		t.Schema, t.Name = splitTable(name)
 		tables = append(tables, t)
 	}

@@ -17,6 +17,7 @@ type slotRow struct {
 	Plugin      string
 	Type        string
 	Database    string
+	Ours        bool // a logical slot of pgoutput in this database: it may be ours
 	ActivePID   int64
 	Holder      string // application name of whoever holds it
 	Restart     lsn.LSN
@@ -34,7 +35,8 @@ func readSlot(ctx context.Context, s *session, name string) (slotRow, error) {
 	}
 	r, err := s.query(ctx, `SELECT s.plugin, s.slot_type, s.database, s.active_pid, coalesce(a.application_name, ''),
 		s.restart_lsn, s.confirmed_flush_lsn, coalesce(s.wal_status, ''), coalesce(s.safe_wal_size, -1),
-		coalesce(`+currentLSN+` - s.restart_lsn, 0)::int8, `+reason+`
+		coalesce(`+currentLSN+` - s.restart_lsn, 0)::int8, `+reason+`,
+		coalesce(s.slot_type = 'logical' AND s.plugin = 'pgoutput' AND s.database = current_database(), false)
 		FROM pg_replication_slots s LEFT JOIN pg_stat_activity a ON a.pid = s.active_pid
 		WHERE s.slot_name = `+quoteLiteral(name))
 	if err != nil {
@@ -45,7 +47,19 @@ func readSlot(ctx context.Context, s *session, name string) (slotRow, error) {
 	}
 	return slotRow{Exists: true, Plugin: r.text(0, 0), Type: r.text(0, 1), Database: r.text(0, 2), ActivePID: r.int(0, 3),
 		Holder: r.text(0, 4), Restart: r.lsn(0, 5), Confirmed: r.lsn(0, 6), Status: r.text(0, 7), SafeBytes: r.int(0, 8),
-		HeldBytes: max(0, r.int(0, 9)), Invalidated: r.text(0, 10)}, nil
+		HeldBytes: max(0, r.int(0, 9)), Invalidated: r.text(0, 10), Ours: r.bool(0, 11)}, nil
+}
+
+// foreign says that the slot cannot be ours; nil: it may be.
+func (r slotRow) foreign(cfg Config) error {
+	if !r.Exists || r.Ours {
+		return nil
+	}
+	what := "a physical slot"
+	if r.Type == "logical" {
+		what = fmt.Sprintf("a logical slot with plugin %q in database %q", r.Plugin, r.Database)
+	}
+	return &UnfitError{"postgres.slot", fmt.Sprintf("replication slot %s is somebody else's: %s", cfg.Slot, what), "choose another name for postgres.slot"}
 }
 
 // currentLSN is how far the log goes; a standby knows only what it replayed.
@@ -256,7 +270,7 @@ func DropSlot(ctx context.Context, cfg Config) (held int64, err error) {
 	err = ask(ctx, cfg, func(s *session) error {
 		for try := 0; ; try++ {
 			slot, err := readSlot(ctx, s, cfg.Slot)
-			if err != nil || !slot.Exists {
+			if err := cmp.Or(err, slot.foreign(cfg)); err != nil || !slot.Exists {
 				return err
 			}
 			held = slot.HeldBytes

@@ -77,7 +77,11 @@ func (s *Source) Status() Status {
 	if st.restart > 0 && end > st.restart {
 		st.RetainedBytes = int64(end - st.restart)
 	}
-	st.CaughtUp = st.Connected && st.StoredLSN >= st.ServerLSN && st.StoredLSN >= st.ReceivedLSN
+	// The stream says nothing while the server decodes a large transaction: where
+	// the log ends is then known from looking alone. The header of a page that holds
+	// nothing yet is no change.
+	st.CaughtUp = st.Connected && st.StoredLSN >= st.ServerLSN && st.StoredLSN >= st.ReceivedLSN && st.StoredLSN+walLongHeader >= st.head
+	st.ServerLSN = end
 	// While all that was received is stored, log that holds nothing of ours is no
 	// lag: the last commit may be hours old.
 	stored := st.Connected && st.StoredLSN > st.lastCommitLSN && st.lastCommitLSN > 0

@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -54,16 +53,31 @@ func objects() []string {
 	return names
 }
 
-func behaviors() []string {
+// behaviors are those of all objects, and builtBehaviors those that are built,
+// which alone are offered to whoever has written another word.
+func behaviors() []string      { return behaviorsOf(func(f *form) []string { return f.behaviors }) }
+func builtBehaviors() []string { return behaviorsOf((*form).built) }
+
+func behaviorsOf(of func(*form) []string) []string {
 	var names []string
-	for _, f := range forms {
-		for _, b := range f.behaviors {
+	for i := range forms {
+		for _, b := range of(&forms[i]) {
 			if !slices.Contains(names, b) {
 				names = append(names, b)
 			}
 		}
 	}
 	return names
+}
+
+// built are the behaviors of the object that are built.
+func (f *form) built() []string {
+	if slices.Contains(unbuiltObjects, f.object) {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(f.behaviors), func(b string) bool {
+		return slices.Contains(unbuiltBehaviors[f.object], b)
+	})
 }
 
 // allKeys are all keys of all objects.
@@ -79,16 +93,15 @@ func allKeys() []string {
 	return keys
 }
 
-// combinations lists the objects and behaviors that go together.
+// combinations lists the objects and behaviors that go together and are built.
 func combinations() string {
-	var b strings.Builder
-	for i, f := range forms {
-		if i > 0 {
-			b.WriteString("; ")
+	var all []string
+	for i := range forms {
+		if built := forms[i].built(); len(built) > 0 {
+			all = append(all, forms[i].object+": "+strings.Join(built, ", "))
 		}
-		fmt.Fprintf(&b, "%s: %s", f.object, strings.Join(f.behaviors, ", "))
 	}
-	return b.String()
+	return strings.Join(all, "; ")
 }
 
 // objectsWith lists the objects that take a key.

@@ -169,7 +169,11 @@ func (g *grammar) name() {
 // object reads object and behavior, which must go together and be built.
 func (g *grammar) object() {
 	object, okObject := g.Enum("object", objects()...)
-	behavior, okBehavior := g.Enum("behavior", behaviors()...)
+	behavior, okBehavior := g.String("behavior")
+	if okBehavior && !slices.Contains(behaviors(), behavior) {
+		g.fail("behavior", strict.DidYouMean(behavior, builtBehaviors()), "%q is not one of %s", behavior, strict.List(builtBehaviors()))
+		okBehavior = false
+	}
 	if !g.Has("object") {
 		g.fail("object", "", "is required: one of %s", strict.List(objects()))
 	}
@@ -188,7 +192,7 @@ func (g *grammar) object() {
 	g.form = f
 	switch {
 	case !g.Has("behavior"):
-		g.fail("behavior", "", "is required: for object %q one of %s", object, strict.List(f.behaviors))
+		g.fail("behavior", "", "is required: for object %q one of %s", object, strict.List(f.built()))
 	case !okBehavior:
 	case !slices.Contains(f.behaviors, behavior):
 		g.fail("behavior", "", "object %q has no behavior %q; those that exist are %s", object, behavior, combinations())

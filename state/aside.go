@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pgcio/pgcio/internal/customerio"
@@ -265,8 +267,26 @@ func (tx *Tx) remap(a *Aside) {
 	tx.writes[w.key] = w.encode()
 }
 
+// missingOf says which entries there are none of.
+func missingOf(ids []uint64, found map[uint64]bool, done int) error {
+	var missing []string
+	for _, id := range ids {
+		if !found[id] {
+			missing = append(missing, strconv.FormatUint(id, 10))
+		}
+	}
+	switch {
+	case missing == nil:
+		return nil
+	case done > 0:
+		return fmt.Errorf("entry %s: %w; it is done for the other %d", strings.Join(missing, ", "), ErrNoEntry, done)
+	}
+	return fmt.Errorf("entry %s: %w", strings.Join(missing, ", "), ErrNoEntry)
+}
+
 func (s *Store) eachAside(ctx context.Context, mapping string, ids []uint64, act func(*Tx, *Aside)) (int, error) {
 	done := 0
+	found := map[uint64]bool{} // of those named
 	from := []byte{kindAside, byte(parked)}
 	end := after(from)
 	if ids != nil {
@@ -296,6 +316,9 @@ func (s *Store) eachAside(ctx context.Context, mapping string, ids []uint64, act
 			})
 			from = next
 			for i := range page {
+				if ids != nil {
+					found[page[i].ID] = true
+				}
 				act(tx, &page[i])
 			}
 			return err
@@ -308,8 +331,5 @@ func (s *Store) eachAside(ctx context.Context, mapping string, ids []uint64, act
 			break
 		}
 	}
-	if ids != nil && done < len(ids) {
-		return done, fmt.Errorf("%d of %d entries: %w", len(ids)-done, len(ids), ErrNoEntry)
-	}
-	return done, nil
+	return done, missingOf(ids, found, done)
 }

@@ -209,6 +209,10 @@ func appendPosition(p position, seq uint64) (key, value []byte) {
 	return key, seal(v, 0, string(key))
 }
 
+// restWithin is how long Close goes on putting what the journal keeps into its
+// place. The next start reads what is left.
+const restWithin = 2 * time.Second
+
 // Close ends the store; the state file is whole at any time, and smaller and
 // quicker to open after this.
 func (s *Store) Close() error {
@@ -224,7 +228,8 @@ func (s *Store) Close() error {
 	s.wake()
 	s.mu.Unlock()
 	var err error
-	for more := !s.opts.ReadOnly && s.broken == nil; more && err == nil; {
+	until := time.Now().Add(restWithin)
+	for more := !s.opts.ReadOnly && s.broken == nil; more && err == nil && time.Now().Before(until); {
 		more, err = s.engine.rest()
 	}
 	return errors.Join(err, s.engine.close())

@@ -12,6 +12,8 @@ import (
 type alarms struct {
 	mu    sync.Mutex
 	since map[subject]time.Time
+
+	offline bool // there is one look, of somebody who was not there before
 }
 
 // subject is what an alarm is about: a name, and perhaps one of several things
@@ -32,6 +34,10 @@ func (l *look) add(a status.Alarm) { l.list = append(l.list, a) }
 
 // raise adds an alarm about one of several things ("": the only one).
 func (l *look) raise(name, of, detail string) {
+	if l.offline {
+		l.add(status.Alarm{Name: name, Detail: detail})
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := subject{name, of}
@@ -43,6 +49,15 @@ func (l *look) raise(name, of, detail string) {
 	}
 	l.seen[s] = true
 	l.add(status.Alarm{Name: name, Since: l.since[s], Detail: detail})
+}
+
+// raiseKept is raise for an alarm of which the state knows since when.
+func (l *look) raiseKept(name, of, detail string, since func() time.Time) {
+	if l.offline {
+		l.add(status.Alarm{Name: name, Since: since(), Detail: detail})
+		return
+	}
+	l.raise(name, of, detail)
 }
 
 // end forgets the alarms that are over, so that one which comes back begins anew.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pgcio/pgcio/cdc"
 	"github.com/pgcio/pgcio/internal/customerio"
+	"github.com/pgcio/pgcio/internal/strict"
 	"github.com/pgcio/pgcio/mapping"
 	"github.com/pgcio/pgcio/sink"
 )
@@ -50,20 +51,25 @@ func (a *app) checkCommand() *cobra.Command {
 			if offline {
 				load = func(context.Context) (*config, error) { return a.loadConfig() }
 			}
-			cfg, err := load(cmd.Context())
-			if err != nil {
-				return err
-			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), checkTimeout)
-			defer cancel()
-			found := []finding{{fine, "configuration", fmt.Sprintf("%s has no problems", cfg.file), ""}}
-			var problems error
-			if !offline {
+			cfg, problems := load(cmd.Context())
+			found := problemFindings(problems)
+			switch {
+			case problems != nil && found == nil: // there is no file to look at
+				return problems
+			case problems != nil:
+			case offline:
+				found = []finding{sane(cfg)}
+			default:
+				ctx, cancel := context.WithTimeout(cmd.Context(), checkTimeout)
+				defer cancel()
 				kept, fromState := checkState(ctx, cfg)
-				var fromDatabase []finding
-				fromDatabase, problems, err = a.checkDatabase(ctx, cfg, kept.source)
+				fromDatabase, unsuited, err := a.checkDatabase(ctx, cfg, kept.source)
 				if err != nil {
 					return err
+				}
+				problems, found = unsuited, problemFindings(unsuited)
+				if found == nil {
+					found = []finding{sane(cfg)}
 				}
 				found = slices.Concat(found, fromState, fromDatabase, checkWorkspaces(ctx, cfg, kept.workspaces))
 			}
@@ -88,16 +94,38 @@ func (a *app) checkCommand() *cobra.Command {
 	return cmd
 }
 
+// sane says that nothing is wrong with the configuration itself.
+func sane(cfg *config) finding {
+	return finding{fine, "configuration", fmt.Sprintf("%s has no problems", cfg.file), ""}
+}
+
+// problemFindings are a configuration's problems as findings; none, where the
+// error is another one.
+func problemFindings(err error) (found []finding) {
+	var problems strict.Problems
+	if !errors.As(err, &problems) {
+		return nil
+	}
+	for _, p := range problems {
+		fix := p.Suggestion
+		p.Suggestion = ""
+		found = append(found, finding{failure, "configuration", p.String(), fix})
+	}
+	return found
+}
+
 // checkDatabase looks at the database. Problems are what is wrong with the
-// mappings against it.
+// mappings against it; one that does not fit keeps no other from being looked at.
 func (a *app) checkDatabase(ctx context.Context, cfg *config, kept cdc.Kept) (found []finding, problems, err error) {
 	source := cfg.source(a.log)
-	mapper, _, problems := compile(ctx, cfg, source)
+	mapper, _, unsuited, unseen := compileFitting(ctx, cfg, source)
 	columns := map[string][]string{}
-	if problems == nil {
+	if mapper != nil {
 		columns = columnsByTable(mapper)
-	} else if exitStatus(problems) != exitUsage {
-		problems = nil // the database cannot be asked, which Inspect says better
+	}
+	// Where the database cannot be asked, Inspect says it better.
+	if problems = unsuited.Err(); unseen != nil && exitStatus(unseen) == exitUsage {
+		problems = unseen
 	}
 	inspected, err := cdc.Inspect(ctx, source, columns, kept)
 	if err != nil {

@@ -30,6 +30,7 @@ type keptWorkspace struct {
 // has it, the daemon is asked how it is instead.
 func checkState(ctx context.Context, cfg *config) (kept keptState, found []finding) {
 	subject := "state " + cfg.state.path
+	kept.source.Path = cfg.state.place()
 	var s status.Snapshot
 	switch err := newControlClient(cfg.state.socket()).call(ctx, "/status", nil, nil, &s); {
 	case err == nil:

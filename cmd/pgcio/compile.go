@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -27,6 +28,13 @@ func (a *app) loadAgainst(ctx context.Context) (*config, error) {
 	}
 	r := &reader{dir: filepath.Dir(file), getenv: a.getenv}
 	c, problems := r.config(file, source)
+	return against(ctx, c, problems, "")
+}
+
+// against adds to a configuration's problems what does not fit the tables. They
+// are looked at by way of url, if there is one, in the place of the
+// configuration's.
+func against(ctx context.Context, c *config, problems strict.Problems, url string) (*config, error) {
 	known := map[string]bool{}
 	for _, p := range problems {
 		known[p.Key] = true
@@ -39,7 +47,9 @@ func (a *app) loadAgainst(ctx context.Context) (*config, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	_, _, err = compile(ctx, c, c.source(slog.New(slog.DiscardHandler)))
+	source := c.source(slog.New(slog.DiscardHandler))
+	source.URL = cmp.Or(url, source.URL)
+	_, _, err := compile(ctx, c, source)
 	var more strict.Problems
 	errors.As(err, &more) // anything else is told when this is mended
 	for _, p := range more {
@@ -54,15 +64,22 @@ func (a *app) loadAgainst(ctx context.Context) (*config, error) {
 // compile compiles the mappings against the database's tables. All that does
 // not fit is one error: strict.Problems.
 func compile(ctx context.Context, cfg *config, source cdc.Config) (*mapping.Mapper, map[string]*cdc.Table, error) {
-	tables, err := catalog(ctx, cfg, source)
-	if err != nil {
-		return nil, nil, err
-	}
-	mapper, problems := mapping.Compile(cfg.mappings, tables)
-	if err := problems.Err(); err != nil {
+	mapper, tables, problems, err := compileFitting(ctx, cfg, source)
+	if err = cmp.Or(err, problems.Err()); err != nil {
 		return nil, nil, err
 	}
 	return mapper, tables, nil
+}
+
+// compileFitting is compile, except that those mappings are compiled that fit,
+// whatever is wrong with others. The error is that the tables cannot be looked at.
+func compileFitting(ctx context.Context, cfg *config, source cdc.Config) (*mapping.Mapper, map[string]*cdc.Table, strict.Problems, error) {
+	tables, err := catalog(ctx, cfg, source)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	mapper, problems := mapping.Compile(cfg.mappings, tables)
+	return mapper, tables, problems, nil
 }
 
 // catalog describes the mapped tables. Where one is missing, those with nearly

@@ -98,7 +98,14 @@ func (r *reader) config(file string, source []byte) (*config, strict.Problems) {
 	}
 	c.mappings = mapping.Parse(root, mapping.Environment{Workspaces: c.workspaceNames(), Secret: r.readSecret})
 	root.Done()
-	return c, doc.Problems()
+	problems := doc.Problems()
+	for i := range problems {
+		// The one key of a workspace that is often copied, and that it can do without.
+		if p := &problems[i]; p.Suggestion == "" && strings.HasPrefix(p.Key, "workspace.") && strings.HasSuffix(p.Key, ".app_api_key") {
+			p.Suggestion = "set it, or remove the line"
+		}
+	}
+	return c, problems
 }
 
 // workspaceNames are the names of the workspaces, in the order of the file.
@@ -125,6 +132,7 @@ type reader struct {
 	dir    string // the configuration file's
 	getenv func(string) (string, bool)
 	sealed bool // files that hold secrets are not opened
+	asks   bool // except those of [postgres], which is asked
 }
 
 // secret reads a key that holds a secret, or its twin, key_file, that names the

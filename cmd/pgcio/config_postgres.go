@@ -24,6 +24,9 @@ var slotName = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
 
 func (r *reader) postgres(t *strict.Table) postgresConfig {
 	t.Expand(r.getenv)
+	if r.asks {
+		r = &reader{dir: r.dir, getenv: r.getenv}
+	}
 	c := postgresConfig{
 		publication: orString(t, "publication", "pgcio"),
 		slot:        orString(t, "slot", "pgcio"),

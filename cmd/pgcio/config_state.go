@@ -21,6 +21,14 @@ type stateConfig struct {
 // socket is the control socket's path: it stands beside the state file.
 func (c stateConfig) socket() string { return filepath.Join(filepath.Dir(c.path), "pgcio.sock") }
 
+// place is the absolute path of the state file, for people.
+func (c stateConfig) place() string {
+	if abs, err := filepath.Abs(c.path); err == nil {
+		return abs
+	}
+	return c.path
+}
+
 func (r *reader) state(t *strict.Table) stateConfig {
 	t.Expand(r.getenv)
 	c := stateConfig{

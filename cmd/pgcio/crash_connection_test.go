@@ -185,6 +185,11 @@ func TestTwoDaemons(t *testing.T) {
 		}
 	}
 	third.stop()
+	// Without a state, as from another directory: the slot is not lost, it is read.
+	nowhere := newRig(t, db, r.mappings).start()
+	if got := nowhere.wait(slowly); got != exitRefused || !strings.Contains(nowhere.log.String(), "another pgcio is running") || strings.Contains(nowhere.log.String(), "teardown") {
+		t.Errorf("a daemon without a state whose slot is read ended with %d:\n%s", got, nowhere.log.String())
+	}
 	first.stop()
 }
 

@@ -104,7 +104,7 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 	reads := newReads(stream, store, mapper.Mappings(), tables, log)
 	reads.beat = alive.loop("the reading of tables").round
 	beat := alive.loop("the pump")
-	fit := newFitness(mapper, stream)
+	fit := newFitness(mapper, stream, log)
 	pump := &pump{source: watchedSource{stream, beat}, mapper: mapper, store: store, reads: reads, fit: fit, beat: beat.round}
 	view.streaming(stream, reads, fit)
 	loop.start("pump", pump.run)
@@ -155,6 +155,12 @@ func (a *app) connect(ctx context.Context, cfg *config, source cdc.Config, store
 
 // prepare does what must be done once before streaming.
 func prepare(ctx context.Context, cfg *config, source cdc.Config, store *state.Store, view *view, log *slog.Logger) (cdc.Resume, *mapping.Mapper, map[string]*cdc.Table, error) {
+	// Nothing is written to a database that is not the one.
+	if from, known := storedResume(store); known {
+		if err := cdc.Verify(ctx, source, from); err != nil {
+			return cdc.Resume{}, nil, nil, err
+		}
+	}
 	mapper, tables, err := compile(ctx, cfg, source)
 	if err != nil {
 		return cdc.Resume{}, nil, nil, err
@@ -167,7 +173,7 @@ func prepare(ctx context.Context, cfg *config, source cdc.Config, store *state.S
 	if err := publish(ctx, cfg, source, store, mapper.Mappings(), tables, view, log); err != nil {
 		return cdc.Resume{}, nil, nil, err
 	}
-	from, err := resume(ctx, store, source, log)
+	from, err := resume(ctx, store, cfg.state.place(), source, log)
 	if err != nil {
 		return cdc.Resume{}, nil, nil, err
 	}

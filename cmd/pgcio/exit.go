@@ -111,8 +111,28 @@ func complain(w io.Writer, err error) {
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(w, "pgcio: interrupted")
 	default:
-		fmt.Fprintf(w, "pgcio: %s\n", joinedLines(err))
+		text := joinedLines(err)
+		if advice := admission(err); advice != "" {
+			text += "; " + advice
+		}
+		fmt.Fprintf(w, "pgcio: %s\n", text)
 	}
+}
+
+// admission is what to do about a server that does not let the role in: to one
+// that does not exist it says the same as to a wrong password.
+func admission(err error) string {
+	var state interface{ SQLState() string }
+	if !errors.As(err, &state) {
+		return ""
+	}
+	switch state.SQLState() {
+	case "28P01":
+		return "set the role's password in postgres.url; if there is no such role, `pgcio setup --print` writes the SQL that makes it"
+	case "28000":
+		return "if there is no such role, `pgcio setup --print` writes the SQL that makes it; if there is, let the server's pg_hba.conf admit it"
+	}
+	return ""
 }
 
 // joinedLines is an error in one line: what joined errors say stands side by

@@ -14,14 +14,15 @@ import (
 )
 
 // resume is where the state ends. A state that belongs to no source yet gets
-// one: its slot is created, and where it begins is stored.
+// one: its slot is created, and where it begins is stored. place is the state
+// file's, for people.
 //
 // The intent is stored before the slot is created, so that a crash between the
 // two is told from a slot whose state was lost: the first is undone and made
 // again, the second is a gap.
-func resume(ctx context.Context, store *state.Store, cfg cdc.Config, log *slog.Logger) (cdc.Resume, error) {
+func resume(ctx context.Context, store *state.Store, place string, cfg cdc.Config, log *slog.Logger) (cdc.Resume, error) {
 	if !store.Source().Known() {
-		if err := firstStart(ctx, store, cfg, log); err != nil {
+		if err := firstStart(ctx, store, place, cfg, log); err != nil {
 			return cdc.Resume{}, err
 		}
 	}
@@ -68,24 +69,24 @@ func goOn(ctx context.Context, store *state.Store, mapper *mapping.Mapper) (*cdc
 func sound(ctx context.Context, cfg *config, source cdc.Config) error {
 	_, _, err := compile(ctx, cfg, source)
 	if _, missing := os.Stat(cfg.state.path); err == nil && errors.Is(missing, fs.ErrNotExist) {
-		err = soundFirst(ctx, source)
+		err = soundFirst(ctx, cfg.state.place(), source)
 	}
 	return err
 }
 
 // soundFirst is sound for a first start.
-func soundFirst(ctx context.Context, source cdc.Config) error {
+func soundFirst(ctx context.Context, place string, source cdc.Config) error {
 	there, err := cdc.Droppable(ctx, source)
 	if err != nil {
 		return err
 	}
 	if there.Slot != "" {
-		return cdc.NoState(source)
+		return cdc.NoState(source, place, there.ReadBy)
 	}
 	return cdc.Ready(ctx, source)
 }
 
-func firstStart(ctx context.Context, store *state.Store, cfg cdc.Config, log *slog.Logger) error {
+func firstStart(ctx context.Context, store *state.Store, place string, cfg cdc.Config, log *slog.Logger) error {
 	if store.Source().Intent {
 		log.Info("the last start was cut short while it created the slot, which is made anew", "slot", cfg.Slot)
 		if _, err := cdc.DropSlot(ctx, cfg); err != nil {
@@ -97,7 +98,7 @@ func firstStart(ctx context.Context, store *state.Store, cfg cdc.Config, log *sl
 			return err
 		}
 		if there.Slot != "" {
-			return cdc.NoState(cfg)
+			return cdc.NoState(cfg, place, there.ReadBy)
 		}
 		if err := store.Intend(ctx); err != nil {
 			return fmt.Errorf("storing the intent to create a slot: %w", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 type fitness struct {
 	mapper *mapping.Mapper
 	source describer
+	log    *slog.Logger
 
 	seen map[*cdc.Table]map[int]string // table versions of the stream; of the pump alone
 
@@ -40,8 +42,8 @@ type misfit struct {
 // the tables anew.
 const versionsKept = 256
 
-func newFitness(mapper *mapping.Mapper, source describer) *fitness {
-	return &fitness{mapper: mapper, source: source, found: map[int]misfit{}, seen: map[*cdc.Table]map[int]string{}}
+func newFitness(mapper *mapping.Mapper, source describer, log *slog.Logger) *fitness {
+	return &fitness{mapper: mapper, source: source, log: log, found: map[int]misfit{}, seen: map[*cdc.Table]map[int]string{}}
 }
 
 // batch looks at a batch of the stream.
@@ -76,7 +78,21 @@ func (f *fitness) version(t *cdc.Table) {
 func (f *fitness) note(mapping int, reason string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.found[mapping] = misfit{reason, time.Now()}
+	f.enter(mapping, misfit{reason, time.Now()})
+}
+
+// enter keeps a finding, and logs one that is news. mu is held.
+func (f *fitness) enter(mapping int, now misfit) {
+	was := f.found[mapping].reason
+	f.found[mapping] = now
+	name := f.mapper.Mappings()[mapping].Name
+	switch {
+	case now.reason == was:
+	case now.reason == "":
+		f.log.Info("mapping fits its table again", "mapping", name)
+	default:
+		f.log.Error("mapping does not fit its table any more, its changes are parked", "mapping", name, "reason", now.reason)
+	}
 }
 
 // troubles says, by mapping, what does not fit.
@@ -104,7 +120,7 @@ func (f *fitness) judge(tables map[string]*cdc.Table, at time.Time) {
 			reason = f.mapper.Troubles(t)[m.Index]
 		}
 		if reason != "" || !f.found[m.Index].at.After(f.looked) {
-			f.found[m.Index] = misfit{reason, at}
+			f.enter(m.Index, misfit{reason, at})
 		}
 	}
 	f.looked = at

@@ -24,10 +24,12 @@ func offlineDesk(ctx context.Context, cfg *config) (d *desk, done func() error, 
 		return nil, nil, fmt.Errorf("opening the state: %w", err)
 	}
 	v := newView(cfg, store)
+	v.alarms.offline = true
 	snapshot := func() status.Snapshot {
 		s := v.snapshot()
+		s.Postgres.Unknown = true
 		// The last that a daemon does is to store how far it came, and why it ended.
-		since := time.Now()
+		var since time.Time
 		if info, err := os.Stat(cfg.state.path); err == nil {
 			since = info.ModTime()
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,19 +23,15 @@ func (a *app) setupCommand() *cobra.Command {
 			"The first `pgcio run` does the same.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if print {
+				return a.printSetup(cmd.Context(), url)
+			}
 			cfg, err := a.loadAgainst(cmd.Context())
 			if err != nil {
 				return err
 			}
 			source := cfg.source(a.log)
-			if url != "" {
-				source.URL = url
-			}
-			if print {
-				// The role is the daemon's, whoever looks at the tables now.
-				_, err := fmt.Fprint(a.stdout, cdc.SetupSQL(cmd.Context(), cfg.source(a.log), source, mappedColumns(cfg, source, cmd)))
-				return err
-			}
+			source.URL = cmp.Or(url, source.URL)
 			source.Manage = true // it is what this command is for
 			return a.setup(cmd, cfg, source)
 		},
@@ -63,7 +61,7 @@ func (a *app) setup(cmd *cobra.Command, cfg *config, source cdc.Config) (err err
 	if err != nil {
 		return err
 	}
-	from, err := resume(ctx, store, source, source.Logger)
+	from, err := resume(ctx, store, cfg.state.place(), source, source.Logger)
 	if err != nil {
 		return err
 	}
@@ -85,12 +83,41 @@ func (a *app) setup(cmd *cobra.Command, cfg *config, source cdc.Config) (err err
 	return err
 }
 
-// mappedColumns are the columns of each table that the mappings read, as far as
-// the database can be asked; of others every column is granted.
-func mappedColumns(cfg *config, source cdc.Config, cmd *cobra.Command) map[string][]string {
-	mapper, _, err := compile(cmd.Context(), cfg, source)
+// printSetup writes the SQL for an administrator, who has the right to look at the
+// tables and perhaps none to read Customer.io's secrets. Without the tables it
+// writes what does not depend on them.
+func (a *app) printSetup(ctx context.Context, url string) error {
+	cfg, usual, err := a.loadUnsent(ctx, url)
 	if err != nil {
-		return nil // a database that is not set up yet may not let us in
+		return err
 	}
-	return columnsByTable(mapper)
+	role := cfg.source(a.log) // the daemon's, whoever looks at the tables now
+	look := role
+	look.URL = cmp.Or(url, look.URL)
+	mapper, _, problems, unseen := compileFitting(ctx, cfg, look)
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	var sql string
+	if unseen == nil {
+		sql, unseen = cdc.SetupSQL(ctx, role, look, columnsByTable(mapper))
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if unseen != nil {
+		sql = cdc.SetupUnseen(role, unseen)
+	}
+	if usual {
+		sql = "-- postgres.url cannot be read here: the role is taken to be " + usualRole + ".\n" + sql
+	}
+	if _, err := fmt.Fprint(a.stdout, sql); err != nil {
+		return err
+	}
+	if unseen != nil {
+		// What went wrong is no fault of the configuration's, whatever its kind is
+		// elsewhere: %v hides it.
+		return fmt.Errorf("the tables could not be looked at, and only a part of the SQL is printed: %v", unseen)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -56,7 +57,7 @@ func (a *app) teardownCommand() *cobra.Command {
 			if err == nil && dropped.Left != "" {
 				fmt.Fprintln(a.stdout, describeLeft(dropped))
 			}
-			if err == nil && dropped.Slot != "" {
+			if _, missing := os.Stat(cfg.state.path); err == nil && dropped.Slot != "" && missing == nil {
 				fmt.Fprintf(a.stdout, "the state file %s belongs to no slot now: move it aside before the next start\n", cfg.state.path)
 			}
 			return err

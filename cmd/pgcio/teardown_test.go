@@ -8,6 +8,25 @@ import (
 	"github.com/pgcio/pgcio/internal/pgtest"
 )
 
+// A slot that is in use is not dropped, and nothing else is either.
+func TestTeardownOfASlotInUse(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t).DB()
+	db.Exec(t, tradeSchema)
+	r := newRig(t, db, tradeMappings)
+	d := r.start()
+	d.caughtUp()
+	elsewhere := newRig(t, db, tradeMappings)
+	out, err := elsewhere.command("teardown", "--yes").CombinedOutput()
+	if err == nil || strings.Contains(string(out), "dropped") || !strings.Contains(string(out), "in use") {
+		t.Errorf("pgcio teardown: %v\n%s", err, out)
+	}
+	if n := db.Value(t, "SELECT (SELECT count(*) FROM pg_replication_slots) || ' ' || (SELECT count(*) FROM pg_publication)"); n != "1 1" {
+		t.Errorf("slots and publications that are left: %s", n)
+	}
+	d.stop()
+}
+
 // Two pgcios of one database may share a publication: the teardown of one leaves
 // it to the other.
 func TestTeardownLeavesWhatAnotherReads(t *testing.T) {

@@ -201,7 +201,9 @@ func left(mappings []state.MappingStatus, alarms *look) {
 	if more := len(all) - leftListed; more > 0 {
 		text = append(text, plural(more, "more attribute", "more attributes"))
 	}
-	alarms.raise("values_left_out", "", strings.Join(text, "; "))
+	alarms.raiseKept("values_left_out", "", strings.Join(text, "; "), func() time.Time {
+		return slices.MinFunc(all, func(a, b one) int { return a.First.Compare(b.First) }).First
+	})
 }
 
 // mappings tells as well whether a backfill runs.
@@ -230,7 +232,8 @@ func (v *view) mappings(out *status.Snapshot, st state.Status, troubles map[int]
 			row.State = status.MappingBackfilling
 		}
 		if c.Parked > 0 {
-			alarms.raise("parked", m.Name, fmt.Sprintf("%s of mapping %s: see `pgcio parked list`", plural(int(c.Parked), "change", "changes"), m.Name))
+			alarms.raiseKept("parked", m.Name, fmt.Sprintf("%s of mapping %s: see `pgcio parked list`", plural(int(c.Parked), "change", "changes"), m.Name),
+				func() time.Time { return v.parkedSince(m.Name) })
 		}
 		if m.Bounded {
 			alarms.raise("parked_bounded", m.Name, fmt.Sprintf("%s of mapping %s: of those since, only key and reason are kept, and `pgcio parked retry` reads the rows again",
@@ -240,6 +243,21 @@ func (v *view) mappings(out *status.Snapshot, st state.Status, troubles map[int]
 		out.Mappings = append(out.Mappings, row)
 	}
 	return backfilling
+}
+
+// parkedSince is since when something of a mapping is parked; zero where that is
+// not known.
+func (v *view) parkedSince(mapping string) (since time.Time) {
+	all, err := v.store.Asides(mapping, false, listLimit)
+	if err != nil || len(all) == listLimit { // an older one may be among the rest
+		return time.Time{}
+	}
+	for _, e := range all {
+		if since.IsZero() || e.Since.Before(since) {
+			since = e.Since
+		}
+	}
+	return since
 }
 
 // backfill is how far a backfill is. The estimate may be too low, or there may be

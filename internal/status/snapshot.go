@@ -34,7 +34,7 @@ const (
 // Alarm is something an operator should look at.
 type Alarm struct {
 	Name   string    `json:"name"`
-	Since  time.Time `json:"since"`
+	Since  time.Time `json:"since"` // zero: not known
 	Detail string    `json:"detail"`
 }
 
@@ -52,6 +52,10 @@ type Postgres struct {
 	LagBytes         int64   `json:"lag_bytes"`
 	LagSeconds       float64 `json:"lag_seconds"`
 	RetainedWALBytes int64   `json:"retained_wal_bytes"`
+
+	// Unknown says that no daemon runs who would know: of the above only what the
+	// state file holds is true.
+	Unknown bool `json:"-"`
 
 	// SafeBytes is how much more WAL may pile up before the server gives up the
 	// slot (max_slot_wal_keep_size); nil where it never does. For the metrics only.

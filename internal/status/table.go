@@ -35,21 +35,38 @@ func (s Snapshot) writeHead(w io.Writer) {
 	if s.CaughtUp {
 		caughtUp = "caught up"
 	}
-	fmt.Fprintf(w, "pgcio\t%s, %s, %s\n", s.Version, s.State, caughtUp)
+	if p.Unknown {
+		fmt.Fprintf(w, "pgcio\t%s, not running\n", s.Version)
+	} else {
+		fmt.Fprintf(w, "pgcio\t%s, %s, %s\n", s.Version, s.State, caughtUp)
+	}
 	fmt.Fprintf(w, "postgres\tsystem %s, timeline %d, slot %s\n", orNone(p.SystemID), p.Timeline, orNone(p.Slot))
-	fmt.Fprintf(w, "\tserver %s, received %s, stored %s, confirmed %s, delivered %s\n",
-		p.Server, p.Received, p.Stored, p.Confirmed, p.Delivered)
-	fmt.Fprintf(w, "\tlag %s and %s, retained WAL %s\n",
-		Bytes(p.LagBytes), seconds(p.LagSeconds), Bytes(p.RetainedWALBytes))
+	if p.Unknown {
+		fmt.Fprintf(w, "\tserver unknown, received unknown, stored %s, confirmed unknown, delivered %s\n", p.Stored, p.Delivered)
+		fmt.Fprintf(w, "\tlag unknown, retained WAL unknown\n")
+	} else {
+		fmt.Fprintf(w, "\tserver %s, received %s, stored %s, confirmed %s, delivered %s\n",
+			p.Server, p.Received, p.Stored, p.Confirmed, p.Delivered)
+		fmt.Fprintf(w, "\tlag %s and %s, retained WAL %s\n",
+			Bytes(p.LagBytes), seconds(p.LagSeconds), Bytes(p.RetainedWALBytes))
+	}
 	for _, ws := range s.Workspaces {
-		fmt.Fprintf(w, "workspace\t%s: %s, %s requests/s", ws.Name, ws.State, number(ws.TrackRequestsPerSecond))
+		state := string(ws.State)
+		if p.Unknown {
+			state = "not running"
+		}
+		fmt.Fprintf(w, "workspace\t%s: %s, %s requests/s", ws.Name, state, number(ws.TrackRequestsPerSecond))
 		if ws.LastError != nil {
 			fmt.Fprintf(w, ", last error: %s", *ws.LastError)
 		}
 		fmt.Fprintln(w)
 	}
 	for _, a := range s.Alarms {
-		fmt.Fprintf(w, "alarm\t%s since %s: %s\n", a.Name, a.Since.Format(time.RFC3339), a.Detail)
+		since := ""
+		if !a.Since.IsZero() {
+			since = " since " + a.Since.Format(time.RFC3339)
+		}
+		fmt.Fprintf(w, "alarm\t%s%s: %s\n", a.Name, since, a.Detail)
 	}
 }
 
