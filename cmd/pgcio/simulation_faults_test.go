@@ -41,6 +41,9 @@ func (s *schedule) faults() {
 	if s.rng.IntN(3) == 0 {
 		s.parting, s.refusing = 0.1, true
 	}
+	if s.keen() {
+		s.parting, s.refusing = 0.25, true
+	}
 	if err := s.sim.SetFaults(faults...); err != nil {
 		s.t.Fatal(err)
 	}
