@@ -76,8 +76,10 @@ var mutations = []mutation{
 		}
 		if due, err = s.engine.commit(); due {`},
 	{"2", "the journal drops segments before their writes are in place", "state/journal.go",
-		`			c.drop = 0 // there is more`,
-		`			// there is more`},
+		`	if err := j.next.commit(c); err != nil {`,
+		`	early := c
+	early.drop = j.cut
+	if err := j.next.commit(early); err != nil {`},
 	{"2", "a transaction does not see what is being committed before it", "state/journal.go",
 		`		v.pending = j.pending`,
 		`		v.pending = nil`},
