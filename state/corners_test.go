@@ -10,57 +10,6 @@ import (
 	"github.com/pgcio/pgcio/state"
 )
 
-// streamedPart stores asks as updates (not inserts) of the transaction in hand.
-func (h *house) updates(asks []customerio.Ask, last bool) {
-	h.t.Helper()
-	err := h.store.Update(h.t.Context(), func(tx *state.Tx) error {
-		o := h.origin()
-		o.Insert = false
-		mark := state.Mark{Commit: o.Commit, XID: o.XID, Rows: 1}
-		if last {
-			mark = state.Mark{}
-		}
-		tx.Begin(mark.Commit)
-		tx.From(&o)
-		for i := range asks {
-			ask := asks[i]
-			tx.Apply(&ask)
-		}
-		if last {
-			h.end, h.xid = h.end+0x20, h.xid+1
-			tx.Through(h.end, mark)
-		} else {
-			tx.Through(0, mark)
-		}
-		return nil
-	})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.balanced()
-}
-
-func (h *house) mixed(asks []customerio.Ask, inserts []bool) {
-	h.t.Helper()
-	err := h.store.Update(h.t.Context(), func(tx *state.Tx) error {
-		tx.Begin(0)
-		for i := range asks {
-			o := h.origin()
-			o.Insert = inserts[i]
-			tx.From(&o)
-			ask := asks[i]
-			tx.Apply(&ask)
-		}
-		h.end, h.xid = h.end+0x20, h.xid+1
-		tx.Through(h.end, state.Mark{})
-		return nil
-	})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.balanced()
-}
-
 func (h *house) status() state.Status {
 	st, err := h.store.Status()
 	if err != nil {

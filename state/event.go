@@ -84,11 +84,7 @@ func (tx *Tx) applyEvent(m *mapping, ask *customerio.Ask, o *Origin) {
 	switch {
 	case o.Insert && ask.Answer == customerio.In:
 		name := eventKey(m.number, ask.EventKey)
-		tx.addEvent(m, name, ask, o)
-		if e := tx.event(name); e == nil || e.row != xxhash.Sum64(ask.Row) {
-			name = "" // it is another row's
-		}
-		tx.setFresh(key, freshRow{o.Commit, name})
+		tx.setFresh(key, freshRow{o.Commit, tx.addEvent(m, name, ask, o)})
 	case o.Insert && ask.Answer == customerio.Refused:
 		tx.setFresh(key, freshRow{commit: o.Commit})
 		tx.refuse(m, ask, o)
@@ -137,19 +133,20 @@ func (tx *Tx) readEvent(m *mapping, ask *customerio.Ask, o *Origin) {
 	}
 }
 
-// addEvent queues an event unless it is known.
-func (tx *Tx) addEvent(m *mapping, key string, ask *customerio.Ask, o *Origin) {
+// addEvent queues an event unless it is known. It returns the key, "" if the event
+// of that id is another row's.
+func (tx *Tx) addEvent(m *mapping, key string, ask *customerio.Ask, o *Origin) string {
 	books := tx.book(m)
 	row := xxhash.Sum64(ask.Row)
 	if e := tx.event(key); e != nil {
 		if e.row == row {
 			books.Ignored += o.changes() + o.merged
-			return
+			return key
 		}
 		again := *ask
 		again.Reason = "event_id is not unique: another row has sent an event with this id"
 		tx.refuse(m, &again, o)
-		return
+		return ""
 	}
 	op := &ask.Operation
 	s := &step{
@@ -166,6 +163,7 @@ func (tx *Tx) addEvent(m *mapping, key string, ask *customerio.Ask, o *Origin) {
 	tx.claim(key)
 	books.Waiting += s.parts[0].changes
 	tx.enter(m, e)
+	return key
 }
 
 // enter gives an event its place: in the queue, or among those whose person
@@ -284,11 +282,7 @@ func (tx *Tx) amendEvent(m *mapping, key string, fresh freshRow, ask *customerio
 	case ask.Answer == customerio.In:
 		tx.filter(m, fresh.event, o)
 		o.merged = tx.dropWaiting(m, ask.Row)
-		tx.addEvent(m, name, ask, o)
-		if e := tx.event(name); e == nil || e.row != xxhash.Sum64(ask.Row) {
-			name = ""
-		}
-		tx.setFresh(key, freshRow{o.Commit, name})
+		tx.setFresh(key, freshRow{o.Commit, tx.addEvent(m, name, ask, o)})
 	default: // it is not to be sent after all
 		tx.filter(m, fresh.event, o)
 		if ask.Answer == customerio.Gone {

@@ -81,6 +81,23 @@ func (h *house) transaction(asks ...customerio.Ask) {
 // part stores a part of a transaction; last ends it.
 func (h *house) part(asks []customerio.Ask, last bool) {
 	h.t.Helper()
+	h.changes(asks, func(int) bool { return true }, last)
+}
+
+// updates is part for rows that were there before.
+func (h *house) updates(asks []customerio.Ask, last bool) {
+	h.t.Helper()
+	h.changes(asks, func(int) bool { return false }, last)
+}
+
+// mixed is a transaction of which some changes insert their row.
+func (h *house) mixed(asks []customerio.Ask, inserts []bool) {
+	h.t.Helper()
+	h.changes(asks, func(i int) bool { return inserts[i] }, true)
+}
+
+func (h *house) changes(asks []customerio.Ask, insert func(i int) bool, last bool) {
+	h.t.Helper()
 	err := h.store.Update(h.t.Context(), func(tx *state.Tx) error {
 		_, open := h.store.Stored()
 		o := h.origin()
@@ -91,6 +108,7 @@ func (h *house) part(asks []customerio.Ask, last bool) {
 		tx.Begin(mark.Commit)
 		tx.From(&o)
 		for i := range asks {
+			o.Insert = insert(i)
 			ask := asks[i]
 			tx.Apply(&ask)
 		}
@@ -334,19 +352,22 @@ func writes(op *customerio.Operation) (list []string) {
 	return list
 }
 
+// sweep does what is left to be done in pieces.
+func (h *house) sweep() {
+	h.t.Helper()
+	for more := true; more; {
+		var err error
+		if more, err = h.store.Sweep(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
 // deliver sends until nothing is left to send.
 func (h *house) deliver() {
 	h.t.Helper()
 	for range 10_000 {
-		for {
-			more, err := h.store.Sweep(h.t.Context())
-			if err != nil {
-				h.t.Fatal(err)
-			}
-			if !more {
-				break
-			}
-		}
+		h.sweep()
 		items, next := h.draw()
 		switch {
 		case len(items) > 0:

@@ -54,15 +54,7 @@ func (h *house) rawDraw(room int) ([]*state.Item, time.Time) {
 // unrest delivers with random trouble; quiet: none.
 func (h *house) unrest(r *rand.Rand, rounds int, log func(string, ...any)) {
 	for range rounds {
-		for {
-			more, err := h.store.Sweep(h.t.Context())
-			if err != nil {
-				h.t.Fatal(err)
-			}
-			if !more {
-				break
-			}
-		}
+		h.sweep()
 		if r.IntN(8) == 0 && h.rows != nil {
 			h.reread()
 		}
@@ -116,15 +108,7 @@ func (h *house) unrest(r *rand.Rand, rounds int, log func(string, ...any)) {
 // quiet delivers without trouble.
 func (h *house) quiet() {
 	for range 5000 {
-		for {
-			more, err := h.store.Sweep(h.t.Context())
-			if err != nil {
-				h.t.Fatal(err)
-			}
-			if !more {
-				break
-			}
-		}
+		h.sweep()
 		items, next := h.rawDraw(1000)
 		switch {
 		case len(items) > 0:
