@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -31,8 +29,7 @@ func mainWithFailpoint() {
 	if limit := os.Getenv(fileLimitEnv); limit != "" {
 		limitFiles(limit)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	ctx := untilSignal()
 	a := &app{
 		console: console{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv},
 		fail:    failpoint(os.Getenv(failpointEnv)),

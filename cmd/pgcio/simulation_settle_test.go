@@ -247,6 +247,12 @@ func (s *schedule) explain() {
 	for _, id := range w.living(contacts) {
 		if value(w.current(contacts, id)[whom]) == tooLong && !is["contacts id:"+id] && s.dropped["contacts id:"+id] == 0 {
 			s.t.Errorf("contact %s has an address that cannot be sent, and is not parked", id)
+			for _, v := range w.rows[contacts][id] {
+				s.t.Errorf("DEBUG %+v", v)
+			}
+			for _, a := range asides {
+				s.t.Errorf("DEBUG aside %+v", a)
+			}
 		}
 	}
 	for _, id := range w.living(users) {
