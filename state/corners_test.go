@@ -435,3 +435,36 @@ func TestWhatMayHaveBeenAcceptedIsHeld(t *testing.T) {
 		}
 	})
 }
+
+// A row that was streamed, and then parked by a page, is not taken for gone by a
+// read older than the stream's change.
+func TestParkedByAPageRemembersTheStream(t *testing.T) {
+	h := newHouse(t, func(o *state.Options) { o.Mappings[people].Backfill = true })
+	refused := answer(people, "9", customerio.Refused)
+	refused.Reason = "it cannot be sent"
+	xid := h.xid
+	h.transaction(refused)
+	retry := func() {
+		if n, err := h.store.Retry(t.Context(), "", nil); n != 1 || err != nil {
+			t.Fatalf("%d entries wait again: %v", n, err)
+		}
+	}
+	retry()
+	err := h.store.Update(t.Context(), func(tx *state.Tx) error {
+		tx.From(&state.Origin{Time: time.Now(), Visible: func(uint64) bool { return true }})
+		page := refused
+		tx.Apply(&page)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	retry()
+	rows, err := h.store.Rereads(people, 10)
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("%d rows wait to be read: %v", len(rows), err)
+	}
+	if rows[0].Seen(func(x uint64) bool { return x < xid }) {
+		t.Error("a read that does not see the row's insert passes for its newest")
+	}
+}

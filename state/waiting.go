@@ -196,8 +196,18 @@ func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
 	tx.tally.unmapped++
 	key := rowKey(kindUnmapped, m.number, ask.Row)
 	w := &Waiting{key: key, stored: tx.now.Unix(), hold: true, seq: tx.next()}
-	if o.Reread != nil {
+	switch {
+	case o.Reread != nil:
 		w.Columns, w.xid, w.commit, w.time, w.Whole = o.Reread.Columns, o.Reread.xid, o.Reread.commit, o.Reread.time, o.Reread.Whole
+	case o.read():
+		// A read that is under way may be older than the page: it must not pass for
+		// the newest because the row was parked by a read in between.
+		w.time = o.Time.UnixMicro()
+		if p := tx.place(rowKey(kindRow, m.number, ask.Row)); p != nil {
+			if _, r := tx.rowAt(p); r != nil {
+				w.xid, w.commit = r.xid, r.commit
+			}
+		}
 	}
 	w.bring(o)
 	w.changes, w.reason = changes, ask.Reason
