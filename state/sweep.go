@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -76,20 +77,13 @@ func (s *Store) runSweeps(ctx context.Context) error {
 
 // Sweep does one piece, and tells whether there is more.
 func (s *Store) Sweep(ctx context.Context) (more bool, err error) {
-	s.mu.Lock()
-	none := s.tally.sweeps == 0 || s.closed
-	s.mu.Unlock()
-	if none {
-		return false, ctx.Err()
+	// A transaction that finds nothing to do would wake everybody, this sweep too.
+	if some, err := s.toSweep(); !some || err != nil {
+		return false, errors.Join(err, ctx.Err())
 	}
 	err = s.Update(ctx, func(tx *Tx) error {
-		var key []byte
-		tx.r.scan([]byte{kindSweep}, []byte{kindSweep + 1}, func(k, _ []byte) bool {
-			key = slices.Clone(k)
-			// One that must wait for backfills lets the others go first.
-			return key[1] == sweepOwners && tx.s.peopleComing(key[2])
-		})
-		if key == nil || key[1] == sweepOwners && tx.s.peopleComing(key[2]) {
+		key := s.nextSweep(tx.r)
+		if key == nil {
 			return nil
 		}
 		left := tx.sweep(key[1], key[2:])
@@ -101,6 +95,32 @@ func (s *Store) Sweep(ctx context.Context) (more bool, err error) {
 		return nil
 	})
 	return more, err
+}
+
+// toSweep tells whether there is work that need not wait.
+func (s *Store) toSweep() (some bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tally.sweeps == 0 || s.closed {
+		return false, nil
+	}
+	err = s.engine.view(func(r reader) error {
+		some = s.nextSweep(r) != nil
+		return nil
+	})
+	return some, err
+}
+
+// nextSweep finds the first record of work that need not wait for backfills.
+func (s *Store) nextSweep(r reader) (key []byte) {
+	r.scan([]byte{kindSweep}, []byte{kindSweep + 1}, func(k, _ []byte) bool {
+		if k[1] == sweepOwners && s.peopleComing(k[2]) {
+			return true
+		}
+		key = slices.Clone(k)
+		return false
+	})
+	return key
 }
 
 // sweep does a piece of one record's work and tells whether any is left.

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"github.com/pgcio/pgcio/internal/customerio"
 	"testing"
 )
 
@@ -42,5 +43,47 @@ func TestMissedTakesTheSweepOver(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What waits for the backfill of another mapping does not keep the sweep awake.
+func TestSweepsThatWaitForABackfillRest(t *testing.T) {
+	ctx := t.Context()
+	s, err := Open(ctx, Options{Memory: NewMemory(), Workspaces: []string{"main"}, Mappings: []Mapping{
+		{Name: "people", Kind: customerio.Person, Backfill: true}, {Name: "more", Kind: customerio.Person, Backfill: true},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Update(ctx, func(tx *Tx) error { return tx.Backfilled(0, 3, []string{"3"}, true) }); err != nil {
+		t.Fatal(err)
+	}
+	for more := true; more; {
+		if more, err = s.Sweep(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.tally.sweeps != 1 {
+		t.Fatalf("%d sweeps are left, of which one waits for the other mapping", s.tally.sweeps)
+	}
+	woken := s.Woken()
+	if more, err := s.Sweep(ctx); more || err != nil {
+		t.Fatalf("there is more to sweep: %t, %v", more, err)
+	}
+	select {
+	case <-woken:
+		t.Error("a sweep that has nothing to do wakes everybody, itself too")
+	default:
+	}
+	if err := s.Update(ctx, func(tx *Tx) error { return tx.Backfilled(1, 3, []string{"3"}, true) }); err != nil {
+		t.Fatal(err)
+	}
+	for more := true; more; {
+		if more, err = s.Sweep(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.tally.sweeps != 0 {
+		t.Errorf("%d sweeps are left", s.tally.sweeps)
 	}
 }
