@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -29,6 +30,8 @@ func CheckIdentifier(id Identifier) string {
 		return fmt.Sprintf("the identifier is %d bytes long; Customer.io takes %d (identifier limit)", len(id.Value), MaxIdentifier)
 	case !utf8.ValidString(id.Value):
 		return "the identifier is not valid UTF-8"
+	case strings.Contains(id.Value, nameSeparator):
+		return "the identifier holds a NUL character"
 	}
 	return ""
 }
@@ -71,6 +74,8 @@ func CheckAttributeName(name string) string {
 		return "the attribute's name is empty"
 	case len(name) > MaxName:
 		return fmt.Sprintf("the attribute's name is %d bytes long; Customer.io takes %d (attribute name limit)", len(name), MaxName)
+	case strings.Contains(name, nameSeparator):
+		return "the attribute's name holds a NUL character"
 	}
 	return ""
 }
@@ -89,15 +94,22 @@ func CheckEventName(name string) string {
 // Check says which limit the whole operation breaks, or "". Attributes one by
 // one are CheckAttribute's.
 func (op *Operation) Check() string {
-	if reason := CheckIdentifier(op.Person); reason != "" {
-		return reason
+	if op.Kind != Object {
+		if reason := CheckIdentifier(op.Person); reason != "" {
+			return reason
+		}
+	}
+	if op.Kind == Object || op.Kind == Relationship {
+		if reason := CheckObject(op.ObjectType, op.ObjectID); reason != "" {
+			return reason
+		}
 	}
 	if op.Action == Track {
 		if reason := CheckEventName(op.Name); reason != "" {
 			return reason
 		}
 	} else if n := op.count(); n > MaxAttributes {
-		return fmt.Sprintf("%d attributes; Customer.io takes %d in one identify (attribute count limit)", n, MaxAttributes)
+		return fmt.Sprintf("%d attributes; Customer.io takes %d in one request (attribute count limit)", n, MaxAttributes)
 	}
 	if n := op.Size(); n > MaxItem {
 		return fmt.Sprintf("the operation is %d bytes long; Customer.io takes %d (item limit)", n, MaxItem)
@@ -105,10 +117,62 @@ func (op *Operation) Check() string {
 	return ""
 }
 
+// CheckObject says why Customer.io would not take what names an object, or "".
+func CheckObject(objectType, id string) string {
+	for i := 0; i < len(objectType); i++ {
+		if objectType[i] < '0' || objectType[i] > '9' {
+			return fmt.Sprintf("the object type is %q; Customer.io numbers its object types", objectType)
+		}
+	}
+	if objectType == "" {
+		return "the object type is empty"
+	}
+	if reason := CheckIdentifier(Identifier{Type: ObjectName, Value: id}); reason != "" {
+		return "object " + strings.TrimPrefix(reason, "the ")
+	}
+	return ""
+}
+
+// Platforms are the platforms of devices that Customer.io knows.
+var Platforms = []string{"ios", "android"}
+
+// CheckPlatform says why Customer.io would not take a device's platform, or "".
+func CheckPlatform(platform string) string {
+	if !slices.Contains(Platforms, platform) {
+		return fmt.Sprintf("the platform is %q; Customer.io knows %s", platform, strings.Join(Platforms, " and "))
+	}
+	return ""
+}
+
+// CheckToken says why Customer.io would not take a device's token, or "".
+func CheckToken(token string) string {
+	switch {
+	case strings.TrimSpace(token) == "":
+		return "the token is empty"
+	case len(token) > maxToken:
+		return fmt.Sprintf("the token is %d bytes long; pgcio sends at most %d", len(token), maxToken)
+	case !utf8.ValidString(token):
+		return "the token is not valid UTF-8"
+	case strings.Contains(token, nameSeparator):
+		return "the token holds a NUL character"
+	}
+	return ""
+}
+
+// maxToken bounds a device's token, of whose size Customer.io says nothing: a
+// tenth of what one operation may be, and ten times what push services give out.
+const maxToken = 3_000
+
 // count is how many attributes an identify has as Customer.io counts them.
 func (op *Operation) count() int {
-	if op.UpdateOnly {
-		return len(op.Attributes) + 1
+	n := 0
+	for i := range op.Attributes {
+		if !IsField(op.Attributes[i].Name) {
+			n++
+		}
 	}
-	return len(op.Attributes)
+	if op.UpdateOnly {
+		n++
+	}
+	return n
 }

@@ -58,6 +58,22 @@ func anyOperation() *rapid.Generator[Operation] {
 			op.Kind, op.Action, op.UpdateOnly = Event, Track, false
 			op.Name, op.ID = hostile().Draw(t, "name"), EventULID("m", hostile().Draw(t, "event id"))
 		}
+		switch kind := rapid.IntRange(0, 5).Draw(t, "kind"); {
+		case op.Kind == Event:
+		case kind == 0:
+			op.Kind, op.Action, op.UpdateOnly = Object, Identify, false
+		case kind == 1:
+			op.Kind, op.Action, op.UpdateOnly = Relationship, AddRelationship, false
+		case kind == 2:
+			op.Kind, op.Action, op.UpdateOnly = Device, AddDevice, false
+			op.Token = hostile().Draw(t, "token")
+		}
+		if op.Kind != Person && op.Kind != Event {
+			op.Timestamp = 0 // nowhere to be sent
+		}
+		if op.Kind == Object || op.Kind == Relationship {
+			op.ObjectType, op.ObjectID = hostile().Draw(t, "object type"), hostile().Draw(t, "object id")
+		}
 		for range rapid.IntRange(0, 5).Draw(t, "attributes") {
 			op.Attributes = append(op.Attributes, Attribute{Name: hostile().Draw(t, "attribute"), Value: jsonValue().Draw(t, "value")})
 		}
@@ -77,6 +93,18 @@ func sendable() *rapid.Generator[Operation] {
 		if rapid.Bool().Draw(t, "event") {
 			op.Kind, op.Action, op.UpdateOnly = Event, Track, false
 			op.Name, op.ID = rapid.StringMatching(`[!-~é漢]{1,30}`).Draw(t, "name"), EventULID("m", hostile().Draw(t, "event id"))
+		} else if kind := rapid.IntRange(0, 5).Draw(t, "kind"); kind < 3 {
+			op.Kind, op.Timestamp, op.UpdateOnly = []Kind{Object, Relationship, Device}[kind], 0, false
+			op.Action = op.Kind.Action()
+			if op.Kind == Device {
+				op.Token = rapid.StringMatching(`[!-~]{1,40}`).Draw(t, "token")
+				op.Attributes = append(op.Attributes, Attribute{Name: FieldPlatform, Value: []byte(`"ios"`)})
+				if rapid.Bool().Draw(t, "was used") {
+					op.Attributes = append(op.Attributes, Attribute{Name: FieldLastUsed, Value: []byte(`1772013598`)})
+				}
+			} else {
+				op.ObjectType, op.ObjectID = rapid.StringMatching(`[1-9][0-9]{0,3}`).Draw(t, "object type"), rapid.StringMatching(`[!-~]{1,40}`).Draw(t, "object id")
+			}
 		} else if rapid.Bool().Draw(t, "has an email") {
 			op.Attributes = append(op.Attributes, Attribute{Name: "email", Value: []byte(`"a@b.test"`)})
 		}
@@ -84,6 +112,9 @@ func sendable() *rapid.Generator[Operation] {
 			value := jsonValue().Draw(t, "value")
 			if valueSize(value) > MaxValue {
 				value = []byte("1")
+			}
+			if op.Kind == Device {
+				value = []byte(`"text"`)
 			}
 			op.Attributes = append(op.Attributes, Attribute{Name: fmt.Sprintf("a%d %s", i, hostile().Draw(t, "attribute")), Value: value})
 		}

@@ -6,9 +6,6 @@ import (
 	"unicode/utf8"
 )
 
-// String is the identifier as pgcio names it everywhere: "id:42".
-func (id Identifier) String() string { return id.Type.String() + ":" + id.Value }
-
 // String is the type's key in Customer.io's `identifiers` object.
 func (t IdentifierType) String() string {
 	switch t {
@@ -20,6 +17,12 @@ func (t IdentifierType) String() string {
 		return "cio_id"
 	case Phone:
 		return "phone"
+	case ObjectName:
+		return "object"
+	case DeviceToken:
+		return "device"
+	case Pair:
+		return "relationship"
 	}
 	return "identifier(" + strconv.Itoa(int(t)) + ")"
 }
@@ -28,16 +31,40 @@ func (t IdentifierType) String() string {
 // counts it for every operation, since the outbox gives the timestamp later.
 const timestampDigits = 20
 
+// frame is what stands around the values of an item.
+func (op *Operation) frame() string {
+	switch {
+	case op.Kind == Object:
+		return `{"type":"object","action":"identify","identifiers":{"object_type_id":,"object_id":},"attributes":{}}`
+	case op.Action == AddRelationship:
+		return `{"type":"person","action":"add_relationships","identifiers":{"cio_id":},` +
+			`"cio_relationships":[{"identifiers":{"object_type_id":,"object_id":},"relationship_attributes":{}}]}`
+	case op.Action == AddDevice:
+		return `{"type":"person","action":"add_device","identifiers":{"cio_id":},"device":{"token":,"attributes":{}}}`
+	case op.Action == Track:
+		return `{"type":"person","action":"event","identifiers":{"cio_id":},"name":,"id":"","timestamp":,"attributes":{}}`
+	}
+	return `{"type":"person","action":"identify","identifiers":{"cio_id":},"timestamp":,"attributes":{}}`
+}
+
 // Size is a bound on the bytes that AppendJSON will write, exact but for the
-// length of the timestamp: never less.
+// lengths of the timestamp and of the identifier's type: never less.
 func (op *Operation) Size() int {
-	n := len(`{"type":"person","action":"identify","identifiers":{"cio_id":},"timestamp":,"attributes":{}}`) + timestampDigits
-	n += stringSize(op.Person.Value)
+	n := len(op.frame()) + timestampDigits
+	switch op.Action {
+	case Track:
+		n += stringSize(op.Name) + len(op.ID)
+	case AddDevice:
+		n += stringSize(op.Token)
+	}
+	if op.Kind != Object {
+		n += stringSize(op.Person.Value)
+	}
+	if op.Kind == Object || op.Kind == Relationship {
+		n += stringSize(op.ObjectType) + stringSize(op.ObjectID)
+	}
 	if op.UpdateOnly {
 		n += len(`"_update":true,`)
-	}
-	if op.Action == Track {
-		n += len(`,"name":,"id":""`) + stringSize(op.Name) + len(op.ID)
 	}
 	for i := range op.Attributes {
 		n += stringSize(op.Attributes[i].Name) + len(op.Attributes[i].Value) + len(`:,`)
@@ -48,18 +75,30 @@ func (op *Operation) Size() int {
 // AppendJSON appends the operation as an item of a v2 batch. A timestamp of 0
 // is left out.
 func (op *Operation) AppendJSON(dst []byte) []byte {
-	dst = append(dst, `{"type":"person","action":`...)
-	if op.Action == Track {
-		dst = append(dst, `"event"`...)
-	} else {
-		dst = append(dst, `"identify"`...)
+	if op.Kind == Object {
+		dst = append(dst, `{"type":"object","action":"identify","identifiers":`...)
+		dst = op.appendObject(dst)
+		dst = append(dst, `,"attributes":{`...)
+		dst = op.appendAttributes(dst)
+		return append(dst, "}}"...)
 	}
-	dst = append(dst, `,"identifiers":{"`...)
+	dst = append(dst, `{"type":"person","action":"`...)
+	dst = append(dst, op.Action.wire()...)
+	dst = append(dst, `","identifiers":{"`...)
 	dst = append(dst, op.Person.Type.String()...)
 	dst = append(dst, `":`...)
 	dst = AppendString(dst, op.Person.Value)
 	dst = append(dst, '}')
-	if op.Action == Track {
+	switch op.Action {
+	case AddDevice:
+		return op.appendDevice(dst)
+	case AddRelationship:
+		dst = append(dst, `,"cio_relationships":[{"identifiers":`...)
+		dst = op.appendObject(dst)
+		dst = append(dst, `,"relationship_attributes":{`...)
+		dst = op.appendAttributes(dst)
+		return append(dst, "}}]}"...)
+	case Track:
 		dst = append(dst, `,"name":`...)
 		dst = AppendString(dst, op.Name)
 		dst = append(dst, `,"id":"`...)
@@ -71,12 +110,62 @@ func (op *Operation) AppendJSON(dst []byte) []byte {
 		dst = strconv.AppendInt(dst, op.Timestamp, 10)
 	}
 	dst = append(dst, `,"attributes":{`...)
+	dst = op.appendAttributes(dst)
+	return append(dst, "}}"...)
+}
+
+// wire is the action's name in Customer.io's API.
+func (a Action) wire() string {
+	switch a {
+	case Track:
+		return "event"
+	case AddDevice:
+		return "add_device"
+	case AddRelationship:
+		return "add_relationships"
+	}
+	return "identify"
+}
+
+func (op *Operation) appendObject(dst []byte) []byte {
+	dst = append(dst, `{"object_type_id":`...)
+	dst = AppendString(dst, op.ObjectType)
+	dst = append(dst, `,"object_id":`...)
+	dst = AppendString(dst, op.ObjectID)
+	return append(dst, '}')
+}
+
+func (op *Operation) appendDevice(dst []byte) []byte {
+	dst = append(dst, `,"device":{"token":`...)
+	dst = AppendString(dst, op.Token)
+	for _, field := range []string{FieldPlatform, FieldLastUsed} {
+		// Where two mappings say it, the newest comes last.
+		for i := len(op.Attributes) - 1; i >= 0; i-- {
+			if op.Attributes[i].Name == field {
+				dst = append(dst, `,"`...)
+				dst = append(dst, field[1:]...)
+				dst = append(dst, `":`...)
+				dst = append(dst, op.Attributes[i].Value...)
+				break
+			}
+		}
+	}
+	dst = append(dst, `,"attributes":{`...)
+	dst = op.appendAttributes(dst)
+	return append(dst, "}}}"...)
+}
+
+// appendAttributes appends the members of the attributes' object.
+func (op *Operation) appendAttributes(dst []byte) []byte {
 	comma := false
 	if op.UpdateOnly {
 		dst = append(dst, `"_update":true`...)
 		comma = true
 	}
 	for i := range op.Attributes {
+		if IsField(op.Attributes[i].Name) {
+			continue
+		}
 		if comma {
 			dst = append(dst, ',')
 		}
@@ -85,8 +174,11 @@ func (op *Operation) AppendJSON(dst []byte) []byte {
 		dst = append(dst, ':')
 		dst = append(dst, op.Attributes[i].Value...)
 	}
-	return append(dst, "}}"...)
+	return dst
 }
+
+// IsField tells a field of the operation from an attribute.
+func IsField(name string) bool { return name == FieldPlatform || name == FieldLastUsed }
 
 const hexDigits = "0123456789abcdef"
 

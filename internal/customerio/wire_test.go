@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/pgcio/pgcio/internal/simulator/schema"
@@ -33,6 +34,20 @@ func TestWireForm(t *testing.T) {
 		"event": {
 			Operation{Action: Track, Person: Identifier{ID, `4"2`}, Name: "Ordered\ttwice", ID: "0000000000ZWJAEW0H1E8B4K2J", Timestamp: 1772013598, Attributes: []Attribute{{Name: "total", Value: []byte(`29.99`)}}},
 			`{"type":"person","action":"event","identifiers":{"id":"4\"2"},"name":"Ordered\ttwice","id":"0000000000ZWJAEW0H1E8B4K2J","timestamp":1772013598,"attributes":{"total":29.99}}`,
+		},
+		"object": {
+			Operation{Kind: Object, Action: Identify, ObjectType: "1", ObjectID: `a"b`, Timestamp: 5, Attributes: []Attribute{{Name: "name", Value: []byte(`"Acme"`)}, {Name: "gone", Value: []byte("null")}}},
+			`{"type":"object","action":"identify","identifiers":{"object_type_id":"1","object_id":"a\"b"},"attributes":{"name":"Acme","gone":null}}`,
+		},
+		"relationship": {
+			Operation{Kind: Relationship, Action: AddRelationship, Person: Identifier{ID, "42"}, ObjectType: "1", ObjectID: "acme", Timestamp: 5, Attributes: []Attribute{{Name: "role", Value: []byte(`"admin"`)}}},
+			`{"type":"person","action":"add_relationships","identifiers":{"id":"42"},"cio_relationships":[{"identifiers":{"object_type_id":"1","object_id":"acme"},"relationship_attributes":{"role":"admin"}}]}`,
+		},
+		"device": {
+			Operation{Kind: Device, Action: AddDevice, Person: Identifier{ID, "42"}, Token: "tok", Timestamp: 5, Attributes: []Attribute{
+				{Name: FieldPlatform, Value: []byte(`"android"`)}, {Name: "app", Value: []byte(`"1.2"`)}, {Name: FieldPlatform, Value: []byte(`"ios"`)}, {Name: FieldLastUsed, Value: []byte("17")},
+			}},
+			`{"type":"person","action":"add_device","identifiers":{"id":"42"},"device":{"token":"tok","platform":"ios","last_used":17,"attributes":{"app":"1.2"}}}`,
 		},
 		"event without a time": {
 			Operation{Action: Track, Person: Identifier{Phone, "+14155552671"}, Name: "n", ID: "0000000000ZWJAEW0H1E8B4K2J"},
@@ -68,8 +83,12 @@ func TestWireIsJSON(t *testing.T) {
 			t.Fatalf("%v: %q", err, wire)
 		}
 		want := strings.ToValidUTF8(decoded(t, op.Person.Value), "\uFFFD")
-		if got.Identifiers[op.Person.Type.String()] != want || len(got.Identifiers) != 1 {
-			t.Fatalf("identifiers %q, want %q", got.Identifiers, want)
+		identifiers := map[string]string{op.Person.Type.String(): want}
+		if op.Kind == Object {
+			identifiers = map[string]string{"object_type_id": decoded(t, op.ObjectType), "object_id": decoded(t, op.ObjectID)}
+		}
+		if diff := cmp.Diff(identifiers, got.Identifiers); diff != "" {
+			t.Fatalf("identifiers:\n%s", diff)
 		}
 		if got.Timestamp != op.Timestamp || got.ID != op.ID || got.Name != decoded(t, op.Name) {
 			t.Fatalf("%s does not say %+v", wire, op)
