@@ -96,10 +96,10 @@ func (tx *Tx) Apply(ask *customerio.Ask) {
 		tx.applyEvent(m, ask, o)
 		return
 	}
-	tx.applyPerson(m, ask, o)
+	tx.applyRow(m, ask, o)
 }
 
-func (tx *Tx) applyPerson(m *mapping, ask *customerio.Ask, o *Origin) {
+func (tx *Tx) applyRow(m *mapping, ask *customerio.Ask, o *Origin) {
 	books := tx.book(m)
 	books.Received += o.changes()
 	b := tx.s.backfillOf(m)
@@ -184,7 +184,7 @@ func (tx *Tx) applyPerson(m *mapping, ask *customerio.Ask, o *Origin) {
 // the record of the thing that it names now.
 func (tx *Tx) find(m *mapping, key string, ask *customerio.Ask) (*place, *thing, *row) {
 	if ask.Answer == customerio.In {
-		name := thingKey(m.ws, customerio.Person, customerio.Fold(ask.Operation.Person))
+		name := thingKey(m.ws, m.def.Kind, ask.Operation.Thing())
 		if t, ok := tx.things[name]; ok {
 			for i := range t.rows {
 				if r := &t.rows[i]; r.mapping == m.number && string(r.key) == string(ask.Row) {
@@ -260,8 +260,12 @@ func (tx *Tx) touch(p *place, t *thing) {
 // arrive asks of a thing what a row that is in says.
 func (tx *Tx) arrive(m *mapping, key string, p *place, t *thing, r *row, ask *customerio.Ask, o *Origin) {
 	books := tx.book(m)
-	name := thingKey(m.ws, customerio.Person, customerio.Fold(ask.Operation.Person))
-	arrival := r == nil || !r.in || p.thing != name
+	name := thingKey(m.ws, m.def.Kind, ask.Operation.Thing())
+	var owner customerio.Identifier
+	if m.def.Kind.Owned() {
+		owner = customerio.Fold(ask.Operation.Person)
+	}
+	arrival := r == nil || !r.in || p.thing != name || r.owner != owner
 	if (ask.Missing || ask.Partial) && arrival && !o.read() {
 		// Nothing is at the destination that what was not sent could stay as.
 		if p != nil {
@@ -286,7 +290,7 @@ func (tx *Tx) arrive(m *mapping, key string, p *place, t *thing, r *row, ask *cu
 		r = nil
 	}
 	if arrival {
-		t, r = tx.attach(m, key, name)
+		t, r = tx.attach(m, key, name, owner)
 		p = tx.place(key)
 	}
 	w := tx.weigh(m, key, t, r, said, arrival, ask, o)
@@ -313,7 +317,7 @@ func (tx *Tx) arrive(m *mapping, key string, p *place, t *thing, r *row, ask *cu
 	t.writer = key
 	tx.queue(m, t, &w, ask.Operation.Person, stops, n, o)
 	books.Waiting += n
-	if arrival && !m.def.UpdateOnly {
+	if arrival && m.makesOwners() {
 		tx.releaseOwner(m.ws, t)
 	}
 }
@@ -330,12 +334,13 @@ type weighed struct {
 // thing, and for an update-only row of a person whom pgcio did not create.
 func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, said []print, arrival bool, ask *customerio.Ask, o *Origin) weighed {
 	all := t.writer != key || m.def.UpdateOnly && !t.created
-	w := weighed{send: arrival, updateOnly: m.def.UpdateOnly}
+	w := weighed{send: arrival || r.again, updateOnly: m.def.UpdateOnly}
+	all, r.again = all || r.again, false
 	if !m.def.UpdateOnly && !t.created && len(t.steps) == 0 {
 		w.send = true // what would have created its person was given up
 	}
 	w.attrs = tx.mem.weighed[:0]
-	var same []attr // those that do not differ, carried along if all are
+	var same []attr // those that do not differ, carried along where they are to be
 	for i := range ask.Operation.Attributes {
 		a := &ask.Operation.Attributes[i]
 		n := tx.attr(a.Name)
@@ -356,7 +361,7 @@ func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, said []print, arri
 			}
 			w.send = true
 		case !differs:
-			if all {
+			if all || a.Always {
 				same = append(same, attr{n, a.Value})
 			}
 			continue

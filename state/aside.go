@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/pgcio/pgcio/internal/customerio"
 )
 
 // Aside is an entry that is parked or orphaned.
@@ -153,12 +151,7 @@ func (s *Store) describe(a *Aside, st *step) {
 	if st.bare {
 		return
 	}
-	op := customerio.Operation{Action: customerio.Identify, Person: st.address, Name: st.name, ID: st.id, Timestamp: st.stamp, UpdateOnly: st.updateOnly}
-	if st.isEvent() {
-		op.Action = customerio.Track
-	} else if st.address.Value == "" {
-		op.Person = thingID(a.entryKey)
-	}
+	op := operationOf(a.entryKey, st)
 	s.quick.Lock() // not mu: a view is open
 	for i := range st.parts {
 		op.Attributes = appendAttributes(op.Attributes, s.registry.attrs, st.parts[i].attrs)
@@ -178,7 +171,7 @@ func (s *Store) Retry(ctx context.Context, mapping string, ids []uint64) (int, e
 			tx.remap(a)
 			return
 		}
-		switch st, ws, dirty := tx.stepAside(a); {
+		switch st, ws, dirty := tx.stepAt(a.entryKey, a.ID); {
 		case st == nil:
 		case st.isEvent():
 			tx.requeue(ws, a.entryKey, st)
@@ -198,11 +191,11 @@ func (s *Store) Drop(ctx context.Context, mapping string, ids []uint64) (int, er
 			tx.book(m).Discarded += tx.dropWaiting(m, []byte(row))
 			return
 		}
-		st, ws, dirty := tx.stepAside(a)
+		st, ws, dirty := tx.stepAt(a.entryKey, a.ID)
 		if st == nil {
 			return
 		}
-		tx.unlist(ws, st)
+		tx.unlist(ws, a.entryKey, st)
 		for i := range st.parts {
 			b := tx.book(tx.s.registry.mappings[st.parts[i].mapping])
 			*b.under(st.status) -= st.parts[i].changes
@@ -220,25 +213,26 @@ func (tx *Tx) discard(key string, st *step) {
 	}
 	// Its fingerprints were cleared when it was set aside.
 	t := tx.thing(key)
+
 	seq := st.seq
 	t.steps = slices.DeleteFunc(t.steps, func(s step) bool { return s.seq == seq })
 	tx.releaseOwner(key[1], t)
 }
 
-// stepAside finds the step of an entry.
-func (tx *Tx) stepAside(a *Aside) (st *step, ws uint8, dirty func()) {
-	if a.entryKey[0] == kindEvent {
-		e := tx.event(a.entryKey)
-		if e == nil || e.step == nil || e.step.seq != a.ID {
+// stepAt finds a step by its key and seq.
+func (tx *Tx) stepAt(key string, seq uint64) (st *step, ws uint8, dirty func()) {
+	if key[0] == kindEvent {
+		e := tx.event(key)
+		if e == nil || e.step == nil || e.step.seq != seq {
 			return nil, 0, nil
 		}
 		m := tx.s.registry.mappings[e.step.parts[0].mapping]
 		return e.step, m.ws, func() { e.dirty = true }
 	}
-	t := tx.thing(a.entryKey)
+	t := tx.thing(key)
 	for i := range t.steps {
-		if t.steps[i].seq == a.ID {
-			return &t.steps[i], a.entryKey[1], func() { t.dirty = true }
+		if t.steps[i].seq == seq {
+			return &t.steps[i], key[1], func() { t.dirty = true }
 		}
 	}
 	return nil, 0, nil

@@ -108,11 +108,14 @@ func (tx *Tx) backfillAgain(m *mapping) {
 	tx.then(func() { *b = next })
 }
 
-// peopleComing tells whether a first backfill of a mapping that makes people
-// of this workspace is under way.
-func (s *Store) peopleComing(ws uint8) bool {
+// makesOwners tells whether the mapping makes what others hang on.
+func (m *mapping) makesOwners() bool { return !m.def.Kind.Owned() && !m.def.UpdateOnly }
+
+// ownersComing tells whether a first backfill of a mapping that makes people, or
+// objects (kind 0: either), of this workspace is under way.
+func (s *Store) ownersComing(ws uint8, kind customerio.Kind) bool {
 	for _, m := range s.registry.inForce {
-		if m.ws == ws && m.def.Kind == customerio.Person && !m.def.UpdateOnly {
+		if m.ws == ws && m.makesOwners() && (kind == 0 || m.def.Kind == kind) {
 			if b := s.backfill[m.number]; b.first && b.running() {
 				return true
 			}
@@ -130,16 +133,15 @@ type Backfill struct {
 	Total   int64 // estimated; -1 unknown
 }
 
-// Backfills returns the progress of every mapping in force, people first: what
+// Backfills returns the progress of every mapping in force, people and objects first: what
 // hangs on them follows.
 func (s *Store) Backfills() []Backfill {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []Backfill
-	for _, people := range []bool{true, false} {
+	for _, owners := range []bool{true, false} {
 		for i, m := range s.registry.inForce {
-			creates := m.def.Kind == customerio.Person && !m.def.UpdateOnly
-			if creates != people {
+			if m.makesOwners() != owners {
 				continue
 			}
 			out = append(out, s.progress(i))

@@ -99,7 +99,7 @@ func bornOf(r reader, key string) (born lsn.LSN, ok bool) {
 		return 0, false
 	}
 	for i := range t.steps {
-		if st := &t.steps[i]; st.status == waiting && st.born != 0 {
+		if st := &t.steps[i]; st.unsettled() && st.born != 0 {
 			return st.born, true
 		}
 	}

@@ -163,12 +163,13 @@ func (d *drawing) judge(e entry) *Item {
 	if d.unready(e, st) || d.behind(e, t, st) {
 		return nil
 	}
-	item := d.item(e, st)
-	item.Operation.Action = customerio.Identify
-	item.Operation.UpdateOnly = st.updateOnly
-	if st.address.Value == "" {
-		item.Operation.Person = thingID(t.key)
+	switch t.kind() {
+	case customerio.Object:
+		return d.item(e, st)
+	case customerio.Device, customerio.Relationship:
+		return d.judgeOwned(e, st)
 	}
+	item := d.item(e, st)
 	item.Refuse = d.heldByAnother(t, st)
 	if item.Refuse != "" {
 		return item
@@ -190,11 +191,35 @@ func (d *drawing) judgeEvent(e entry) *Item {
 	if st == nil || st.seq != e.seq || st.status != waiting || d.unready(e, st) {
 		return nil
 	}
-	blocked := false
+	return d.judgeOwned(e, st)
+}
+
+// judgeOwned decides about a dependant, which waits for what is queued for its
+// owners, and is kept aside while one is known not to be there.
+func (d *drawing) judgeOwned(e entry, st *step) *Item {
+	owners := ownersOf(e.key, st)
+	for _, address := range owners {
+		if d.behindOwner(e, address) {
+			return nil
+		}
+	}
+	item := d.item(e, st)
+	for _, address := range owners {
+		o := owner{address: address, attrs: d.attrs}
+		d.owners(address, o.look)
+		if item.Refuse = o.absent(); item.Refuse != "" {
+			item.orphan = true
+			break
+		}
+	}
+	return item
+}
+
+// behindOwner tells whether a dependant must wait for earlier steps of an owner.
+func (d *drawing) behindOwner(e entry, address customerio.Identifier) (blocked bool) {
 	// What waited for a refused step waits for the later one that took it over,
 	// but not where others may wait for the event: they could wait in a circle.
 	// It then counts as set aside, which blocks nobody.
-	address := customerio.Fold(st.address)
 	awaited := d.held&(1<<address.Type) != 0
 	wait := func(t *thing) bool {
 		for i := range t.steps {
@@ -221,16 +246,7 @@ func (d *drawing) judgeEvent(e entry) *Item {
 		}
 		return true
 	})
-	if blocked {
-		return nil
-	}
-	item := d.item(e, st)
-	item.Operation.Action = customerio.Track
-	o := owner{address: address, attrs: d.attrs}
-	d.owners(address, o.look)
-	item.Refuse = o.absent()
-	item.orphan = item.Refuse != ""
-	return item
+	return blocked
 }
 
 // unready tells whether the step's transaction is not wholly stored (law 7) or
@@ -393,8 +409,7 @@ func (d *drawing) thing(key string) *thing {
 }
 
 func (d *drawing) owners(address customerio.Identifier, visit func(*thing) bool) {
-	address = customerio.Fold(address)
-	if t := d.thing(thingKey(d.ws, customerio.Person, address)); t != nil && !visit(t) {
+	if t := d.thing(ownerKey(d.ws, address)); t != nil && !visit(t) || address.Type == customerio.ObjectName {
 		return
 	}
 	rec := d.name(address)
@@ -410,10 +425,7 @@ func (d *drawing) owners(address customerio.Identifier, visit func(*thing) bool)
 
 // item copies a step out of the engine's memory.
 func (d *drawing) item(e entry, st *step) *Item {
-	op := customerio.Operation{Kind: customerio.Person, Person: st.address, Name: st.name, ID: st.id, Timestamp: st.stamp}
-	if st.isEvent() {
-		op.Kind = customerio.Event
-	}
+	op := operationOf(e.key, st)
 	for i := range st.parts {
 		op.Attributes = appendAttributes(op.Attributes, d.attrs, st.parts[i].attrs)
 	}

@@ -162,37 +162,8 @@ func (tx *Tx) addEvent(m *mapping, key string, ask *customerio.Ask, o *Origin) s
 	tx.events[key] = e
 	tx.claim(key)
 	books.Waiting += s.parts[0].changes
-	tx.enter(m, e)
+	tx.admit(m.ws, e.key, e.step)
 	return key
-}
-
-// enter gives an event its place: in the queue, or among those whose person
-// has yet to be met.
-func (tx *Tx) enter(m *mapping, e *event) {
-	s := e.step
-	s.seq = tx.next()
-	s.since, s.joined = s.seq, s.seq
-	if tx.ownerMayCome(m.ws, s.address) {
-		s.status = ownerless
-		tx.awaitOwner(m.ws, e.key, s)
-		tx.tally.outboxes[m.ws].ownerless++
-		return
-	}
-	s.status = waiting
-	tx.enqueue(m.ws, e.key, s)
-	if s.lane == laneLive {
-		tx.hurryOwner(m.ws, s)
-	}
-}
-
-// awaitOwner enters that an event is let go of when its person is met.
-func (tx *Tx) awaitOwner(ws uint8, key string, s *step) {
-	address := customerio.Fold(s.address)
-	tx.point(ownedKey(kindOwnerOf, ws, address, s.seq), key)
-	if tx.owned == nil {
-		tx.owned = map[string]bool{}
-	}
-	tx.owned[string(ownedPrefix(kindOwnerOf, ws, address))] = true
 }
 
 func (tx *Tx) attributes(attrs []customerio.Attribute) []attr {
@@ -201,52 +172,6 @@ func (tx *Tx) attributes(attrs []customerio.Attribute) []attr {
 		out[i] = attr{tx.attr(attrs[i].Name), attrs[i].Value}
 	}
 	return out
-}
-
-// owners visits the things that the identifier may mean.
-func (tx *Tx) owners(ws uint8, address customerio.Identifier, visit func(*thing)) {
-	address = customerio.Fold(address)
-	if own := thingKey(ws, customerio.Person, address); tx.exists(own) {
-		visit(tx.thing(own))
-	}
-	for _, key := range tx.name(nameKey(ws, address)).things {
-		visit(tx.thing(key))
-	}
-}
-
-// ownerMayCome tells whether an event's person has not been met, and may be by
-// a first backfill that is running.
-func (tx *Tx) ownerMayCome(ws uint8, address customerio.Identifier) bool {
-	if !tx.s.peopleComing(ws) {
-		return false
-	}
-	met := false
-	tx.owners(ws, address, func(t *thing) {
-		met = met || tx.met(t)
-	})
-	return !met
-}
-
-// met tells whether a person of ours has been met: Customer.io has it from us,
-// or a row that makes people holds it.
-func (tx *Tx) met(t *thing) bool {
-	met := t.created
-	tx.rowsOf(t, func(m *mapping, _ string, _ *row) {
-		met = met || m.def != nil && !m.def.UpdateOnly
-	})
-	return met
-}
-
-// hurryOwner makes live what something live waits for (M11).
-func (tx *Tx) hurryOwner(ws uint8, s *step) {
-	tx.owners(ws, s.address, func(t *thing) {
-		tx.hurry(ws, t)
-		for _, link := range t.links {
-			if samePerson(link.key, t.key) {
-				tx.hurry(ws, tx.thing(link.key))
-			}
-		}
-	})
 }
 
 // amendEvent changes or withdraws the event of a row that its own transaction
@@ -277,7 +202,7 @@ func (tx *Tx) amendEvent(m *mapping, key string, fresh freshRow, ask *customerio
 			tx.withdraw(m, e)
 			e.gone = false
 			e.step.address = ask.Operation.Person
-			tx.enter(m, e)
+			tx.admit(m.ws, e.key, e.step)
 		}
 	case ask.Answer == customerio.In:
 		tx.filter(m, fresh.event, o)
@@ -317,10 +242,10 @@ func (tx *Tx) filter(m *mapping, name string, o *Origin) {
 // withdraw forgets an event whose transaction is still being stored.
 func (tx *Tx) withdraw(m *mapping, e *event) {
 	if e.step.status == waiting {
-		tx.settled = append(tx.settled, string(ownedPrefix(kindHanging, m.ws, customerio.Fold(e.step.address))))
-		tx.dequeue(m.ws, e.step)
+		tx.letHanging(m.ws, e.key, e.step)
+		tx.dequeue(m.ws, e.key, e.step)
 	} else {
-		tx.unlist(m.ws, e.step)
+		tx.unlist(m.ws, e.key, e.step)
 	}
 	e.gone = true
 }

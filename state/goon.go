@@ -179,7 +179,11 @@ func (s *Store) takeBack(ctx context.Context, m *mapping, commit lsn.LSN) error 
 				tx.fail(err)
 				return
 			}
-			tx.takeEventBack(m, to, seqOf([]byte(key)), commit)
+			if to[0] == kindEvent {
+				tx.takeEventBack(m, to, seqOf([]byte(key)), commit)
+			} else {
+				tx.takePartBack(m, to, seqOf([]byte(key)), commit)
+			}
 		},
 		string(number16(kindFresh, m.number)): func(tx *Tx, key string, _ []byte) { tx.writes[key] = nil },
 	} {
@@ -250,7 +254,12 @@ func (tx *Tx) takePartBack(m *mapping, key string, seq uint64, commit lsn.LSN) {
 	books.Discarded += taken.changes()
 	tx.forgetPrints(t, &taken)
 	tx.settled = append(tx.settled, t.key)
-	tx.dequeue(m.ws, st)
+	tx.letHanging(m.ws, t.key, st)
+	if st.status == ownerless {
+		tx.unlist(m.ws, t.key, st)
+	} else {
+		tx.dequeue(m.ws, t.key, st)
+	}
 	st.parts = slices.Delete(st.parts, i, i+1)
 	if len(st.parts) == 0 {
 		t.steps = slices.Delete(t.steps, at, at+1)
@@ -262,6 +271,11 @@ func (tx *Tx) takePartBack(m *mapping, key string, seq uint64, commit lsn.LSN) {
 		st.stops = append(st.stops, tx.stoppedBy(&st.parts[i], stops)...)
 		def := tx.s.registry.mappings[st.parts[i].mapping].def
 		st.updateOnly = st.updateOnly && def != nil && def.UpdateOnly
+	}
+	if st.status == ownerless {
+		tx.awaitOwner(m.ws, t.key, st)
+		tx.tally.outboxes[m.ws].ownerless++
+		return
 	}
 	tx.enqueue(m.ws, t.key, st)
 }

@@ -9,6 +9,9 @@ import (
 // identify enters which identifying values the step writes, and returns those
 // the thing lets go of by it: a person has one email.
 func (tx *Tx) identify(ws uint8, t *thing, attrs []attr) (stops []customerio.Identifier) {
+	if t.kind() != customerio.Person {
+		return nil
+	}
 	for _, a := range attrs {
 		kind, identifying := customerio.Identifying(tx.s.registry.attrs[a.name])
 		if !identifying {

@@ -13,7 +13,7 @@ const (
 	kindMeta     = 'm' // name                          → one value each: format, source, position, …
 	kindMapping  = 'c' // mapping                       → name and counts of a mapping
 	kindAttr     = 'd' // number                        → an attribute's name
-	kindThing    = 't' // workspace kind idtype value   → thing: rows and steps
+	kindThing    = 't' // workspace kind idtype value   → thing: rows and steps (customerio.Operation.Thing)
 	kindEvent    = 'e' // mapping event key             → event: known, and its step while it waits
 	kindRow      = 'r' // mapping row key               → where the row's inventory is
 	kindRowOf    = 'o' // thing 0 row's key             → nothing: a row of the thing with a record of its own
@@ -21,7 +21,8 @@ const (
 	kindQueue    = 'q' // workspace lane seq            → entry: a step that waits
 	kindAside    = 's' // why mapping seq               → entry: a step that is set aside
 	kindHanging  = 'a' // workspace idtype value 0 seq  → entry: an unsettled dependant so addressed
-	kindOwnerOf  = 'w' // workspace idtype value 0 seq  → entry: an event that waits for its owner to be met
+	kindOwnerOf  = 'w' // workspace idtype value 0 seq  → entry: a dependant that waits for its owner to be met
+	kindDepends  = 'h' // workspace idtype value 0 thing → nothing: a thing that hangs on the owner so named
 	kindFresh    = 'x' // mapping row key               → row inserted in the transaction that is half stored
 	kindBackfill = 'b' // mapping                       → backfill
 	kindHeld     = 'f' // mapping row key               → row that waits to be read again
@@ -52,6 +53,14 @@ func thingKey(ws uint8, kind customerio.Kind, id customerio.Identifier) string {
 // thingID reads the identifier back from a thing's key.
 func thingID(key string) customerio.Identifier {
 	return customerio.Identifier{Type: customerio.IdentifierType(key[3]), Value: key[4:]}
+}
+
+// kindOf reads the kind of a thing, or of an event, from its key.
+func kindOf(key string) customerio.Kind {
+	if key[0] == kindEvent {
+		return customerio.Event
+	}
+	return customerio.Kind(key[2])
 }
 
 // nameKey is the key of an identifier's name record. Emails are compared
@@ -93,6 +102,14 @@ func ownedPrefix(kind byte, ws uint8, name customerio.Identifier) []byte {
 
 func ownedKey(kind byte, ws uint8, name customerio.Identifier, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(ownedPrefix(kind, ws, name), seq)
+}
+
+// ownerKey is the key of the person, or the object, that an owner's name names.
+func ownerKey(ws uint8, owner customerio.Identifier) string {
+	if owner.Type == customerio.ObjectName {
+		return thingKey(ws, customerio.Object, owner)
+	}
+	return thingKey(ws, customerio.Person, owner)
 }
 
 // seqOf reads the seq that ends a key.

@@ -12,7 +12,7 @@ import (
 func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identifier, stops []customerio.Identifier, changes uint64, o *Origin) {
 	t.dirty = true
 	stamp := min(o.Time.Unix(), tx.now.Unix())
-	if last := tx.joinable(m.ws, t, w, stops, o); last != nil {
+	if last := tx.joinable(m.ws, t, w, address, stops, o); last != nil {
 		sent := tx.mayBeSent(t, last)
 		if sent {
 			// What it wrote may be there, and what it carries from now on is news.
@@ -21,6 +21,11 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 			}
 		}
 		tx.join(m, t, last, w, stops, changes, o)
+		if last.status == ownerless {
+			tx.unlist(m.ws, t.key, last)
+			last.address = address
+			tx.admit(m.ws, t.key, last)
+		}
 		if sent {
 			stamp = max(stamp, t.stamp+1)
 		}
@@ -44,11 +49,16 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 	})
 	s := &t.steps[len(t.steps)-1]
 	s.since, s.joined = s.seq, s.seq
-	if address != thingID(t.key) {
+	kind := t.kind()
+	if kind.Owned() || kind == customerio.Person && address != thingID(t.key) {
 		s.address = address
 	}
 	t.stamp = s.stamp
-	tx.enqueue(m.ws, t.key, s)
+	if kind.Owned() {
+		tx.admit(m.ws, t.key, s)
+	} else {
+		tx.enqueue(m.ws, t.key, s)
+	}
 	tx.absorb(m.ws, t, s.seq)
 	if laneOf(o) == laneLive {
 		tx.hurry(m.ws, t)
@@ -80,13 +90,13 @@ func (tx *Tx) hurry(ws uint8, t *thing) {
 	}
 }
 
-// absorb folds what is parked of a thing under the waiting step with this seq,
+// absorb folds what is set aside of a thing under the waiting step with this seq,
 // as far as they share a mapping: both wait again.
 func (tx *Tx) absorb(ws uint8, t *thing, seq uint64) {
 	for i := 0; i < len(t.steps); i++ {
 		old := &t.steps[i]
 		s := &t.steps[slices.IndexFunc(t.steps, func(s step) bool { return s.seq == seq })]
-		if old.status != parked || !s.mayTake(old) {
+		if old.status != parked && old.status != orphaned || !s.mayTake(old) {
 			continue
 		}
 		if old.bare {
@@ -96,12 +106,12 @@ func (tx *Tx) absorb(ws uint8, t *thing, seq uint64) {
 			continue
 		}
 		since := s.since
-		if !tx.fold(ws, old, s) {
+		if !tx.fold(ws, t, old, s) {
 			continue
 		}
 		s.since = since // nobody waits for what was parked
-		tx.unlist(ws, old)
-		tx.moveBooks(old, parked, waiting)
+		tx.unlist(ws, t.key, old)
+		tx.moveBooks(old, old.status, waiting)
 		tx.holdAgain(ws, t, old)
 		t.steps = slices.Delete(t.steps, i, i+1)
 		i--
@@ -110,17 +120,19 @@ func (tx *Tx) absorb(ws uint8, t *thing, seq uint64) {
 
 // fold puts what an older step carries under a newer one that waits, unless it
 // would no longer fit.
-func (tx *Tx) fold(ws uint8, old, newer *step) bool {
+func (tx *Tx) fold(ws uint8, t *thing, old, newer *step) bool {
 	w := weighed{}
 	for i := range old.parts {
 		w.attrs = append(w.attrs, old.parts[i].attrs...)
 	}
-	if !tx.fits(newer, &w) {
+	if !tx.fits(t, newer, &w) {
 		return false
 	}
 	before := newer.size()
 	under(old, newer)
-	tx.tally.outboxes[ws].bytes += newer.size() - before
+	if newer.status == waiting {
+		tx.tally.outboxes[ws].bytes += newer.size() - before
+	}
 	return true
 }
 
@@ -144,11 +156,11 @@ func laneOf(o *Origin) uint8 {
 // one, if it has not left, belongs to no transaction that is only half stored
 // (or the change to the same), and the change would not have to wait for
 // anything queued after it (law 8).
-func (tx *Tx) joinable(ws uint8, t *thing, w *weighed, stops []customerio.Identifier, o *Origin) *step {
+func (tx *Tx) joinable(ws uint8, t *thing, w *weighed, address customerio.Identifier, stops []customerio.Identifier, o *Origin) *step {
 	var last *step
 	for i := range t.steps {
 		// One that was set aside and waits again is behind those that came since.
-		if s := &t.steps[i]; s.status == waiting && (last == nil || s.seq > last.seq) {
+		if s := &t.steps[i]; s.unsettled() && (last == nil || s.seq > last.seq) {
 			last = s
 		}
 	}
@@ -164,8 +176,14 @@ func (tx *Tx) joinable(ws uint8, t *thing, w *weighed, stops []customerio.Identi
 	if last.updateOnly != w.updateOnly && !t.created {
 		return nil // if there is no such person, one does nothing and the other creates it
 	}
-	if !tx.fits(last, w) {
+	if !tx.fits(t, last, w) {
 		return nil
+	}
+	if last.status == ownerless {
+		return last // nothing has seen it
+	}
+	if t.kind().Owned() && customerio.Fold(last.address) != customerio.Fold(address) {
+		return nil // what is given from one to another is given twice
 	}
 	for _, link := range t.links {
 		for i := range tx.thing(link.key).steps {
@@ -184,7 +202,7 @@ func (tx *Tx) joinable(ws uint8, t *thing, w *weighed, stops []customerio.Identi
 
 // fits tells whether the step stays within Customer.io's limits with what is
 // to be folded in.
-func (tx *Tx) fits(s *step, w *weighed) bool {
+func (tx *Tx) fits(t *thing, s *step, w *weighed) bool {
 	// Nearly every step is far from the limits; a bound on its size tells.
 	bound, count := 512, len(w.attrs)
 	weigh := func(attrs []attr) {
@@ -201,7 +219,7 @@ func (tx *Tx) fits(s *step, w *weighed) bool {
 	if bound+6*customerio.MaxIdentifier <= customerio.MaxItem && count <= customerio.MaxAttributes {
 		return true
 	}
-	op := customerio.Operation{Action: customerio.Identify, Person: s.address}
+	op := operationOf(t.key, s)
 	for i := range s.parts {
 		op.Attributes = appendAttributes(op.Attributes, tx.s.registry.attrs, s.parts[i].attrs)
 	}
@@ -267,15 +285,26 @@ func (tx *Tx) join(m *mapping, t *thing, s *step, w *weighed, stops []customerio
 			s.stops = append(s.stops, name)
 		}
 	}
-	tx.tally.outboxes[m.ws].bytes += s.size() - before
+	if s.status == waiting {
+		tx.tally.outboxes[m.ws].bytes += s.size() - before
+	}
+	if at != len(s.parts)-1 && slices.ContainsFunc(w.attrs, func(a attr) bool { return customerio.IsField(tx.s.registry.attrs[a.name]) }) {
+		// What two mappings say of a field the newest says last.
+		newest := s.parts[at]
+		s.parts = append(slices.Delete(s.parts, at, at+1), newest)
+	}
 	if s.born == 0 {
 		s.born, s.time = o.Commit, o.Time.UnixMicro()
 	}
 	s.joined = tx.next()
 	s.commit = max(s.commit, o.Commit)
 	s.updateOnly = s.updateOnly && w.updateOnly
-	if s.lane == laneBackfill && laneOf(o) == laneLive {
+	switch {
+	case s.lane != laneBackfill || laneOf(o) != laneLive:
+	case s.status == waiting:
 		tx.promote(m.ws, t.key, s)
+	default:
+		s.lane = laneLive
 	}
 }
 
@@ -285,29 +314,35 @@ func (tx *Tx) enqueue(ws uint8, key string, s *step) {
 	b := &tx.tally.outboxes[ws]
 	b.entries++
 	b.bytes += s.size()
-	if s.isEvent() {
-		tx.hang(ws, key, s)
+	for _, owner := range ownersOf(key, s) {
+		tx.hang(ws, key, owner, s.seq)
 	}
 }
 
-// hang enters that an unsettled dependant is addressed by a name.
-func (tx *Tx) hang(ws uint8, key string, s *step) {
-	address := customerio.Fold(s.address)
-	tx.point(ownedKey(kindHanging, ws, address, s.seq), key)
+// hang enters that an unsettled dependant hangs on an owner so named.
+func (tx *Tx) hang(ws uint8, key string, owner customerio.Identifier, seq uint64) {
+	tx.point(ownedKey(kindHanging, ws, owner, seq), key)
 	if tx.hanging == nil {
 		tx.hanging = map[string]uint64{}
 	}
-	tx.hanging[string(ownedPrefix(kindHanging, ws, address))] = s.seq
+	tx.hanging[string(ownedPrefix(kindHanging, ws, owner))] = seq
+}
+
+// letHanging lets go what waits for a dependant that is settled, or set aside.
+func (tx *Tx) letHanging(ws uint8, key string, s *step) {
+	for _, owner := range ownersOf(key, s) {
+		tx.settled = append(tx.settled, string(ownedPrefix(kindHanging, ws, owner)))
+	}
 }
 
 // dequeue takes a step out of the queue.
-func (tx *Tx) dequeue(ws uint8, s *step) {
+func (tx *Tx) dequeue(ws uint8, key string, s *step) {
 	tx.delete(queueKey(ws, s.lane, s.seq))
 	b := &tx.tally.outboxes[ws]
 	b.entries--
 	b.bytes -= s.size()
-	if s.isEvent() {
-		tx.delete(ownedKey(kindHanging, ws, customerio.Fold(s.address), s.seq))
+	for _, owner := range ownersOf(key, s) {
+		tx.delete(ownedKey(kindHanging, ws, owner, s.seq))
 	}
 }
 
@@ -337,7 +372,7 @@ func (tx *Tx) again(ws uint8, t *thing, s *step) (gone bool) {
 // again, and takes the step away: its fingerprints were cleared when it was set
 // aside, so what they say is news. The first of the rows stands for its changes.
 func (tx *Tx) readAgain(ws uint8, t *thing, s *step) {
-	tx.unlist(ws, s)
+	tx.unlist(ws, t.key, s)
 	for i := range s.parts {
 		p := &s.parts[i]
 		m := tx.s.registry.mappings[p.mapping]
@@ -358,7 +393,7 @@ func (tx *Tx) readAgain(ws uint8, t *thing, s *step) {
 
 // requeue lets a step that was set aside wait again, behind all that waits.
 func (tx *Tx) requeue(ws uint8, key string, s *step) {
-	tx.unlist(ws, s)
+	tx.unlist(ws, key, s)
 	tx.moveBooks(s, s.status, waiting)
 	s.status, s.reason = waiting, ""
 	s.seq = tx.next()
@@ -367,17 +402,17 @@ func (tx *Tx) requeue(ws uint8, key string, s *step) {
 }
 
 // unlist takes a step out of the list of what is set aside.
-func (tx *Tx) unlist(ws uint8, s *step) {
-	switch s.status {
-	case ownerless:
-		tx.delete(ownedKey(kindOwnerOf, ws, customerio.Fold(s.address), s.seq))
-		tx.tally.outboxes[ws].ownerless--
-	case orphaned:
-		tx.delete(ownedKey(kindOwnerOf, ws, customerio.Fold(s.address), s.seq))
-		tx.unlistAside(s.status, s.parts[0].mapping, s.seq)
-	default:
-		tx.unlistAside(s.status, s.parts[0].mapping, s.seq)
+func (tx *Tx) unlist(ws uint8, key string, s *step) {
+	if s.status == ownerless || s.status == orphaned {
+		for _, owner := range ownersOf(key, s) {
+			tx.delete(ownedKey(kindOwnerOf, ws, owner, s.seq))
+		}
 	}
+	if s.status == ownerless {
+		tx.tally.outboxes[ws].ownerless--
+		return
+	}
+	tx.unlistAside(s.status, s.parts[0].mapping, s.seq)
 }
 
 // listAside enters an entry in the list of what is set aside.
@@ -429,6 +464,9 @@ func (s *step) heldBy(name customerio.Identifier) bool {
 }
 
 func (s *step) isEvent() bool { return s.id != "" }
+
+// unsettled tells whether the step is still to be sent.
+func (s *step) unsettled() bool { return s.status == waiting || s.status == ownerless }
 
 // size is the payload's weight in the state, roughly.
 func (s *step) size() int64 {

@@ -2,8 +2,8 @@ package state
 
 import "github.com/pgcio/pgcio/internal/customerio"
 
-// owner gathers, over the things that an address may mean, whether its person is
-// known not to be there (law 9): what would create that person, or give it the
+// owner gathers, over the things that an address may mean, whether its person or
+// object is known not to be there (law 9): what would create it, or give it the
 // address, is parked, and nothing else that waits would.
 type owner struct {
 	address customerio.Identifier // folded
@@ -48,11 +48,16 @@ func (o *owner) absent() string {
 	return "nobody has " + o.address.String() + ": the change of " + o.parked + " that would give it is parked"
 }
 
-// ownerAbsent says why the person of an address is known not to be there.
-func (tx *Tx) ownerAbsent(ws uint8, address customerio.Identifier) string {
-	o := owner{address: customerio.Fold(address), attrs: tx.s.registry.attrs}
-	tx.owners(ws, address, func(t *thing) { o.look(t) })
-	return o.absent()
+// ownerAbsent says which owner of a step is known not to be there, and why.
+func (tx *Tx) ownerAbsent(ws uint8, key string, s *step) string {
+	for _, address := range ownersOf(key, s) {
+		o := owner{address: address, attrs: tx.s.registry.attrs}
+		tx.owners(ws, address, func(t *thing) { o.look(t) })
+		if reason := o.absent(); reason != "" {
+			return reason
+		}
+	}
+	return ""
 }
 
 // writesName tells whether a step writes an identifier.

@@ -12,11 +12,10 @@ import (
 const inlineRows = 4
 
 // attach lets a row hold a thing, with nothing known of what it asked before.
-func (tx *Tx) attach(m *mapping, key, thingName string) (*thing, *row) {
+func (tx *Tx) attach(m *mapping, key, thingName string, owner customerio.Identifier) (*thing, *row) {
 	t := tx.thing(thingName)
 	t.dirty = true
-	if t.fresh {
-		t.fresh = false
+	if t.fresh && t.kind() == customerio.Person {
 		name := thingID(thingName)
 		tx.uses(m.ws, &tx.s.registry.workspaces[m.ws].named, name.Type)
 		if tx.s.registry.workspaces[m.ws].held&(1<<name.Type) != 0 {
@@ -29,7 +28,9 @@ func (tx *Tx) attach(m *mapping, key, thingName string) (*thing, *row) {
 		}
 	}
 	_, rowPart := splitRowKey(key)
-	r := row{mapping: m.number, key: []byte(rowPart), generation: m.generation}
+	t.fresh = false
+	r := row{mapping: m.number, key: []byte(rowPart), generation: m.generation, owner: owner}
+	tx.depend(m.ws, thingName, &r)
 	if len(t.rows) < inlineRows {
 		t.rows = append(t.rows, r)
 		tx.setPlace(&place{key: key, thing: thingName})
@@ -66,10 +67,17 @@ func (tx *Tx) detach(p *place) {
 	if p.body != nil {
 		t.spilled--
 		tx.delete(rowOfKey(p.thing, p.key))
+		tx.undepend(t, p.body)
 		return
 	}
 	mapping, key := splitRowKey(p.key)
-	t.rows = slices.DeleteFunc(t.rows, func(r row) bool { return r.mapping == mapping && string(r.key) == key })
+	at := slices.IndexFunc(t.rows, func(r row) bool { return r.mapping == mapping && string(r.key) == key })
+	if at < 0 {
+		return
+	}
+	gone := t.rows[at]
+	t.rows = slices.Delete(t.rows, at, at+1)
+	tx.undepend(t, &gone)
 }
 
 // rowOfKey indexes the rows of a thing that have a record of their own.
@@ -104,7 +112,7 @@ func (tx *Tx) rowsOf(t *thing, visit func(m *mapping, key string, r *row)) {
 	}
 }
 
-// releaseOwner lets go what waited for the thing's person.
+// releaseOwner lets go what waited for the thing as its owner.
 func (tx *Tx) releaseOwner(ws uint8, t *thing) {
 	if tx.tally.outboxes[ws].ownerless == 0 && !tx.orphans(ws) {
 		return
@@ -115,7 +123,7 @@ func (tx *Tx) releaseOwner(ws uint8, t *thing) {
 	}
 }
 
-// orphans tells whether the workspace has orphaned events.
+// orphans tells whether the workspace has orphaned dependants.
 func (tx *Tx) orphans(ws uint8) bool {
 	for n := range tx.tally.asides {
 		if tx.tally.asides[n][orphaned] > 0 && tx.s.registry.mappings[n].ws == ws {

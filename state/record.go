@@ -60,7 +60,10 @@ type row struct {
 	xid        uint64
 	commit     lsn.LSN // of its newest change
 	in         bool
-	prints     []print
+	// again: what it asks is asked once more, changed or not.
+	again  bool
+	owner  customerio.Identifier // folded: the person on whom the row hangs its thing; zero: none
+	prints []print
 }
 
 // print is the fingerprint of the value last queued for an attribute; an
@@ -92,8 +95,9 @@ type step struct {
 
 	// An event's name and ULID; an identify has none.
 	name, id string
-	// address is whom an event is about; for an identify the spelling of an
-	// email that the thing's key has folded.
+	// address is the person on whom it hangs (an event, a device, a relationship);
+	// for the identify of a person the spelling of an email that the thing's key
+	// has folded.
 	address customerio.Identifier
 
 	inFlight bool // not stored
@@ -119,6 +123,8 @@ type event struct {
 	dirty bool
 	gone  bool // to be forgotten
 }
+
+func (t *thing) kind() customerio.Kind { return kindOf(t.key) }
 
 // enter forgets what was sent to another workspace.
 func (t *thing) enter(epoch uint32) {
@@ -179,7 +185,7 @@ func (t *thing) room() int {
 	return n
 }
 
-func (r *row) room() int { return 48 + len(r.key) + 14*len(r.prints) }
+func (r *row) room() int { return 56 + len(r.key) + len(r.owner.Value) + 14*len(r.prints) }
 
 func (e *event) room() int {
 	if e.step == nil {
@@ -320,12 +326,15 @@ func take[T any](mem *scratch, n int, of func(*scratch) *slab[T]) []T {
 }
 
 func appendRow(dst []byte, r *row) []byte {
-	dst = append(dst, flag(r.in, 1))
+	dst = append(dst, flag(r.in, 1)|flag(r.owner.Type != 0, 2)|flag(r.again, 4))
 	dst = binary.AppendUvarint(dst, uint64(r.mapping))
 	dst = appendBytes(dst, r.key)
 	dst = binary.AppendUvarint(dst, uint64(r.generation))
 	dst = binary.AppendUvarint(dst, r.xid)
 	dst = binary.AppendUvarint(dst, uint64(r.commit))
+	if r.owner.Type != 0 {
+		dst = appendIdentifier(dst, r.owner)
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(r.prints)))
 	for _, p := range r.prints {
 		dst = binary.AppendUvarint(dst, uint64(p.attr))
@@ -335,12 +344,16 @@ func appendRow(dst []byte, r *row) []byte {
 }
 
 func (d *decoder) row(r *row) {
-	r.in = d.byte()&1 != 0
+	f := d.byte()
+	r.in, r.again = f&1 != 0, f&4 != 0
 	r.mapping = uint16(d.uint())
 	r.key = d.bytes()
 	r.generation = uint32(d.uint())
 	r.xid = d.uint()
 	r.commit = lsn.LSN(d.uint())
+	if f&2 != 0 {
+		r.owner = d.identifier()
+	}
 	if n := d.count(9); n > 0 {
 		r.prints = take(d.mem, n, func(m *scratch) *slab[print] { return &m.prints })
 		for i := range r.prints {

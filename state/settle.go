@@ -80,7 +80,8 @@ func (tx *Tx) accepted(it *Item) {
 	if st == nil {
 		return
 	}
-	tx.dequeue(it.ws, st)
+	tx.dequeue(it.ws, it.key, st)
+	tx.letHanging(it.ws, it.key, st)
 	for i := range st.parts {
 		b := tx.book(tx.s.registry.mappings[st.parts[i].mapping])
 		b.Waiting -= st.parts[i].changes
@@ -88,7 +89,6 @@ func (tx *Tx) accepted(it *Item) {
 	}
 	tx.book(tx.s.registry.mappings[st.parts[0].mapping]).Sent++
 	if st.isEvent() {
-		tx.settled = append(tx.settled, string(ownedPrefix(kindHanging, it.ws, customerio.Fold(st.address))))
 		remove()
 		return
 	}
@@ -97,13 +97,26 @@ func (tx *Tx) accepted(it *Item) {
 	sent := *st
 	remove()
 	tx.settled = append(tx.settled, t.key)
+	if t.kind().Owned() {
+		t.created = true
+		return
+	}
 	gained := tx.heldNow(it.ws, t, &sent)
 	if !sent.updateOnly && !t.created {
 		t.created = true
 		tx.sayAgain(t)
 		tx.releaseOwner(it.ws, t)
+		tx.sendDependants(it.ws, thingID(t.key))
+		for _, h := range t.held {
+			if h.accepted {
+				tx.sendDependants(it.ws, h.name)
+			}
+		}
 	} else if len(gained) > 0 {
 		tx.releaseOwner(it.ws, t)
+		for _, name := range gained {
+			tx.sendDependants(it.ws, name)
+		}
 	}
 	for _, name := range gained {
 		if key := thingKey(it.ws, customerio.Person, name); tx.exists(key) {
@@ -186,20 +199,24 @@ func (tx *Tx) refused(it *Item, reason string) {
 	if st == nil {
 		return
 	}
-	if st.isEvent() && it.orphan && tx.ownerAbsent(it.ws, st.address) == "" {
-		// Its person has come meanwhile.
+	if it.orphan && tx.ownerAbsent(it.ws, it.key, st) == "" {
+		// Its owner has come meanwhile.
 		tx.ready = append(tx.ready, entry{ws: it.ws, lane: st.lane, seq: st.seq, key: it.key})
 		return
 	}
-	if st.isEvent() {
-		tx.dequeue(it.ws, st)
+	tx.letHanging(it.ws, it.key, st)
+	if st.isEvent() || it.orphan {
+		if !st.isEvent() {
+			tx.settled = append(tx.settled, it.key)
+			tx.forgetPrints(tx.thing(it.key), st)
+		}
+		tx.dequeue(it.ws, it.key, st)
 		if it.orphan {
 			tx.park(it.key, st, orphaned, reason)
 			tx.awaitOwner(it.ws, it.key, st)
 		} else {
 			tx.park(it.key, st, parked, reason)
 		}
-		tx.settled = append(tx.settled, string(ownedPrefix(kindHanging, it.ws, customerio.Fold(st.address))))
 		return
 	}
 	t := tx.thing(it.key)
@@ -211,12 +228,12 @@ func (tx *Tx) refused(it *Item, reason string) {
 		tx.split(it, t, at)
 		return
 	}
-	if tx.foldUnderOne(it.ws, st, t.steps[at+1:]) {
-		tx.dequeue(it.ws, st)
+	if tx.foldUnderOne(it.ws, t, st, t.steps[at+1:]) {
+		tx.dequeue(it.ws, it.key, st)
 		t.steps = slices.Delete(t.steps, at, at+1)
 		return
 	}
-	tx.dequeue(it.ws, st)
+	tx.dequeue(it.ws, it.key, st)
 	tx.forgetPrints(t, st)
 	tx.park(it.key, st, parked, reason)
 }
@@ -224,7 +241,7 @@ func (tx *Tx) refused(it *Item, reason string) {
 // mayTake tells whether a waiting step can carry along what an older one asks:
 // they share a mapping, and who was to be created still is.
 func (s *step) mayTake(old *step) bool {
-	return s.status == waiting && sharesMapping(old, s) && (old.updateOnly || !s.updateOnly)
+	return s.unsettled() && sharesMapping(old, s) && (old.updateOnly || !s.updateOnly)
 }
 
 func sharesMapping(a, b *step) bool {
@@ -266,7 +283,7 @@ func under(old, newer *step) {
 // has queued since carries a part along.
 func (tx *Tx) split(it *Item, t *thing, at int) {
 	st := t.steps[at]
-	tx.dequeue(it.ws, &st)
+	tx.dequeue(it.ws, it.key, &st)
 	alone := make([]step, 0, len(st.parts))
 	for i := range st.parts {
 		one := st
@@ -276,7 +293,7 @@ func (tx *Tx) split(it *Item, t *thing, at int) {
 		if m := tx.s.registry.mappings[st.parts[i].mapping]; m.def != nil {
 			one.updateOnly = m.def.UpdateOnly // the others may have been what creates
 		}
-		if tx.foldUnderOne(it.ws, &one, t.steps[at+1:]) {
+		if tx.foldUnderOne(it.ws, t, &one, t.steps[at+1:]) {
 			continue
 		}
 		if len(alone) > 0 {
@@ -298,9 +315,9 @@ func (tx *Tx) split(it *Item, t *thing, at int) {
 }
 
 // foldUnderOne puts a step under the first of newer ones that can carry it along.
-func (tx *Tx) foldUnderOne(ws uint8, old *step, newer []step) bool {
+func (tx *Tx) foldUnderOne(ws uint8, t *thing, old *step, newer []step) bool {
 	for i := range newer {
-		if newer[i].mayTake(old) && tx.fold(ws, old, &newer[i]) {
+		if newer[i].mayTake(old) && tx.fold(ws, t, old, &newer[i]) {
 			return true
 		}
 	}

@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -16,11 +15,12 @@ import (
 // transaction that finds it. A sweep record's key is its kind and what it is
 // about; it is deleted when nothing is left of it.
 const (
-	sweepFresh  = 'x' // rows of transactions that have ended
-	sweepOwner  = 'o' // prefix of kindOwnerOf: events whose person was met
-	sweepOwners = 'O' // workspace: events that wait for people, once no first backfill is left
-	sweepOut    = 't' // prefix of kindRow: rows kept only for a backfill
-	sweepHeld   = 'h' // key of an identifier's record: what is parked because too many wanted it
+	sweepFresh      = 'x' // rows of transactions that have ended
+	sweepOwner      = 'o' // prefix of kindOwnerOf: dependants whose owner was met
+	sweepDependants = 'd' // prefix of kindDepends: what hangs on an owner that is there now
+	sweepOwners     = 'O' // workspace: dependants that wait for owners, once no first backfill is left
+	sweepOut        = 't' // prefix of kindRow: rows kept only for a backfill
+	sweepHeld       = 'h' // key of an identifier's record: what is parked because too many wanted it
 )
 
 // sweepPiece is how many keys one transaction of a sweep looks at.
@@ -114,7 +114,7 @@ func (s *Store) toSweep() (some bool, err error) {
 // nextSweep finds the first record of work that need not wait for backfills.
 func (s *Store) nextSweep(r reader) (key []byte) {
 	r.scan([]byte{kindSweep}, []byte{kindSweep + 1}, func(k, _ []byte) bool {
-		if k[1] == sweepOwners && s.peopleComing(k[2]) {
+		if k[1] == sweepOwners && s.ownersComing(k[2], 0) {
 			return true
 		}
 		key = slices.Clone(k)
@@ -141,6 +141,8 @@ func (tx *Tx) sweep(kind byte, what []byte) (left bool) {
 		})
 	case sweepOwners:
 		return tx.each([]byte{kindOwnerOf, what[0]}, func(key string, value []byte) { tx.releaseOwned(key, value, ownerless) })
+	case sweepDependants:
+		return tx.each(what, func(key string, _ []byte) { tx.sendAgain(string(what), key) })
 	case sweepHeld:
 		return tx.eachFrom(what, []byte{kindAside, byte(parked)}, func(key string, value []byte) { tx.tryHeld(string(what), key, value) })
 	default: // sweepOwner
@@ -208,26 +210,29 @@ func (tx *Tx) eachFrom(what, prefix []byte, visit func(key string, value []byte)
 	return left
 }
 
-// releaseOwned queues an event that waited for its person and has one of these
-// statuses, behind that person.
+// releaseOwned queues a dependant that waited for its owner and has one of these
+// statuses, behind that owner.
 func (tx *Tx) releaseOwned(key string, value []byte, of ...status) {
 	name, err := target([]byte(key), value)
 	if err != nil {
 		tx.fail(err)
 		return
 	}
-	e := tx.event(name)
-	if e == nil || e.step == nil || e.step.seq != seqOf([]byte(key)) {
+	st, ws, dirty := tx.stepAt(name, seqOf([]byte(key)))
+	if st == nil {
 		tx.writes[key] = nil
 		return
 	}
-	if !slices.Contains(of, e.step.status) {
+	if !slices.Contains(of, st.status) || st.status == ownerless && tx.ownerMayCome(ws, name, st) {
 		return
 	}
-	m := tx.s.registry.mappings[binary.BigEndian.Uint16([]byte(e.key[1:]))]
-	tx.requeue(m.ws, e.key, e.step)
-	e.dirty = true
-	if e.step.lane == laneLive {
-		tx.hurryOwner(m.ws, e.step)
+	dirty()
+	if name[0] == kindThing && st.bare {
+		tx.readAgain(ws, tx.thing(name), st)
+		return
+	}
+	tx.requeue(ws, name, st)
+	if st.lane == laneLive {
+		tx.hurryOwners(ws, name, st)
 	}
 }

@@ -330,8 +330,8 @@ func (tx *Tx) Fetch(refs []Ref) {
 		ref := &refs[i]
 		m := tx.s.registry.inForce[ref.Mapping]
 		switch {
-		case m.def.Kind != customerio.Person:
-		case ref.Person.Type != 0:
+		case m.def.Kind == customerio.Event:
+		case m.def.Kind == customerio.Person && ref.Person.Type != 0:
 			keys = append(keys, thingKey(m.ws, customerio.Person, customerio.Fold(ref.Person)))
 		default:
 			rows = append(rows, rowKey(kindRow, m.number, ref.Row))

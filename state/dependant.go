@@ -1,0 +1,210 @@
+package state
+
+import (
+	"github.com/pgcio/pgcio/internal/customerio"
+)
+
+// A dependant hangs on an owner: an event, a device and a relationship on a
+// person, a relationship on an object too. It waits for what is queued for its
+// owners, and is kept aside while one is known not to be there (law 9). A device
+// and a relationship are sent again when their owner is created: what was sent
+// before did nothing.
+
+// ownersOf names the owners of a step, folded: none where it hangs on nobody.
+func ownersOf(key string, s *step) []customerio.Identifier {
+	switch kind := kindOf(key); {
+	case !kind.Owned():
+		return nil
+	case kind == customerio.Relationship:
+		object, _ := customerio.ObjectOf(thingID(key))
+		return []customerio.Identifier{customerio.Fold(s.address), object}
+	}
+	return []customerio.Identifier{customerio.Fold(s.address)}
+}
+
+// ownersOfRow names those on whom a row hangs its thing.
+func ownersOfRow(thing string, r *row) []customerio.Identifier {
+	if r.owner.Type == 0 {
+		return nil
+	}
+	if object, has := customerio.ObjectOf(thingID(thing)); has {
+		return []customerio.Identifier{r.owner, object}
+	}
+	return []customerio.Identifier{r.owner}
+}
+
+// operationOf is what a step asks, but for its attributes.
+func operationOf(key string, s *step) customerio.Operation {
+	kind := kindOf(key)
+	op := customerio.Operation{Kind: kind, Action: kind.Action(), Person: s.address, Name: s.name, ID: s.id, UpdateOnly: s.updateOnly}
+	switch kind {
+	case customerio.Event:
+		op.Timestamp = s.stamp
+		return op
+	case customerio.Person:
+		op.Timestamp = s.stamp
+	}
+	op.Names(thingID(key))
+	return op
+}
+
+// admit gives a dependant's step its place: in the queue, or among those whose
+// owner has yet to be met.
+func (tx *Tx) admit(ws uint8, key string, s *step) {
+	s.seq = tx.next()
+	s.since, s.joined = s.seq, s.seq
+	if tx.ownerMayCome(ws, key, s) {
+		s.status = ownerless
+		tx.awaitOwner(ws, key, s)
+		tx.tally.outboxes[ws].ownerless++
+		return
+	}
+	s.status = waiting
+	tx.enqueue(ws, key, s)
+	if s.lane == laneLive {
+		tx.hurryOwners(ws, key, s)
+	}
+}
+
+// awaitOwner enters that a dependant is let go of when its owner is met.
+func (tx *Tx) awaitOwner(ws uint8, key string, s *step) {
+	if tx.owned == nil {
+		tx.owned = map[string]bool{}
+	}
+	for _, owner := range ownersOf(key, s) {
+		tx.point(ownedKey(kindOwnerOf, ws, owner, s.seq), key)
+		tx.owned[string(ownedPrefix(kindOwnerOf, ws, owner))] = true
+	}
+}
+
+// owners visits the things that an owner's name may mean.
+func (tx *Tx) owners(ws uint8, name customerio.Identifier, visit func(*thing)) {
+	name = customerio.Fold(name)
+	if own := ownerKey(ws, name); tx.exists(own) {
+		visit(tx.thing(own))
+	}
+	if name.Type == customerio.ObjectName {
+		return
+	}
+	for _, key := range tx.name(nameKey(ws, name)).things {
+		visit(tx.thing(key))
+	}
+}
+
+// ownerMayCome tells whether an owner of a step has not been met, and may be by
+// a first backfill that is running.
+func (tx *Tx) ownerMayCome(ws uint8, key string, s *step) bool {
+	for _, owner := range ownersOf(key, s) {
+		if !tx.s.ownersComing(ws, kindOf(ownerKey(ws, owner))) {
+			continue
+		}
+		met := false
+		tx.owners(ws, owner, func(t *thing) { met = met || tx.met(t) })
+		if !met {
+			return true
+		}
+	}
+	return false
+}
+
+// met tells whether a person or an object of ours has been met: Customer.io has
+// it from us, or a row that makes such things holds it.
+func (tx *Tx) met(t *thing) bool {
+	met := t.created
+	tx.rowsOf(t, func(m *mapping, _ string, _ *row) {
+		met = met || m.def != nil && !m.def.UpdateOnly
+	})
+	return met
+}
+
+// hurryOwners makes live what something live waits for (M11).
+func (tx *Tx) hurryOwners(ws uint8, key string, s *step) {
+	for _, owner := range ownersOf(key, s) {
+		tx.owners(ws, owner, func(t *thing) {
+			tx.hurry(ws, t)
+			for _, link := range t.links {
+				if samePerson(link.key, t.key) {
+					tx.hurry(ws, tx.thing(link.key))
+				}
+			}
+		})
+	}
+}
+
+// dependsKey enters that a thing hangs on an owner.
+func dependsKey(ws uint8, owner customerio.Identifier, thing string) []byte {
+	return append(ownedPrefix(kindDepends, ws, owner), thing...)
+}
+
+// depend enters on whom a row hangs its thing.
+func (tx *Tx) depend(ws uint8, thing string, r *row) {
+	for _, owner := range ownersOfRow(thing, r) {
+		tx.put(dependsKey(ws, owner, thing), []byte{})
+	}
+}
+
+// undepend takes that back, unless another row hangs the thing on the same.
+func (tx *Tx) undepend(t *thing, gone *row) {
+	for _, owner := range ownersOfRow(t.key, gone) {
+		still := false
+		tx.rowsOf(t, func(_ *mapping, _ string, r *row) {
+			for _, other := range ownersOfRow(t.key, r) {
+				still = still || other == owner
+			}
+		})
+		if !still {
+			tx.delete(dependsKey(t.key[1], owner, t.key))
+		}
+	}
+}
+
+// sendDependants lets what hangs on an owner be sent again, now that Customer.io
+// has an owner of that name: what was sent before reached nobody.
+func (tx *Tx) sendDependants(ws uint8, name customerio.Identifier) {
+	if prefix := ownedPrefix(kindDepends, ws, name); tx.s.registry.hangs(ws) && tx.any(prefix, after(prefix)) {
+		tx.sweepLater(sweepDependants, prefix)
+	}
+}
+
+// hangs tells whether mappings in force hang things on others in a workspace.
+func (g *registry) hangs(ws uint8) bool {
+	for _, m := range g.inForce {
+		if m.ws == ws && m.def.Kind.Owned() && m.def.Kind != customerio.Event {
+			return true
+		}
+	}
+	return false
+}
+
+// sendAgain lets the rows of a dependant be read again, to be sent to an owner
+// that is there now; not where it is about to be sent anyway.
+func (tx *Tx) sendAgain(prefix, key string) {
+	t := tx.thing(key[len(prefix):])
+	for i := range t.steps {
+		if s := &t.steps[i]; s.status != parked && !s.inFlight && hangsOn(prefix, t.key, ownersOf(t.key, s)) {
+			return
+		}
+	}
+	tx.rowsOf(t, func(m *mapping, key string, r *row) {
+		if m.def == nil || !r.in || !hangsOn(prefix, t.key, ownersOfRow(t.key, r)) {
+			return
+		}
+		r.again = true
+		t.dirty = true
+		if p := tx.place(key); p != nil && p.body != nil {
+			p.dirty = true
+		}
+		tx.askAgain(m, r)
+	})
+}
+
+// hangsOn tells whether the owner that a prefix of kindDepends names is among
+// these.
+func hangsOn(prefix, thing string, owners []customerio.Identifier) bool {
+	for _, owner := range owners {
+		if string(ownedPrefix(kindDepends, thing[1], owner)) == prefix {
+			return true
+		}
+	}
+	return false
+}
