@@ -85,7 +85,7 @@ func (g *grammar) misplaced(name string, v any) bool {
 
 // attribute reads one line.
 func (g *grammar) attribute(t *strict.Table, name string, skip bool) {
-	a := Attribute{Name: name, SkipNulls: skip}
+	a := Attribute{Name: name, SkipNulls: skip || g.spec.Object == "device"}
 	at := t.Place(name)
 	if reason := customerio.CheckAttributeName(name); reason != "" {
 		g.failAt(at, "", "%s", reason)
@@ -223,7 +223,7 @@ func conflicts(specs []Spec, of names) []strict.Problem {
 		if s.Object == "event" {
 			continue // each event has data of its own
 		}
-		kind := s.Workspace + "\x00" + s.Object + "\x00"
+		kind := s.Workspace + "\x00" + s.Object + "\x00" + s.ObjectType.text() + "\x00"
 		for _, name := range of(s) {
 			for path := name; path != ""; {
 				if o, taken := set[kind+path]; taken {
@@ -245,6 +245,9 @@ func conflicts(specs []Spec, of names) []strict.Problem {
 	}
 	return unique(problems)
 }
+
+// text tells two values of the file apart.
+func (v *Value) text() string { return v.Column + "\x00" + v.Expr + "\x00" + string(v.JSON) }
 
 func clash(specs []Spec, a int, aName string, b int, bName string) strict.Problem {
 	at := specs[b].at.Under("attributes").Under(bName)

@@ -24,6 +24,10 @@ type rule struct {
 	event      source
 	eventID    source
 	timestamp  source
+	token      source
+	platform   source
+	objectType source
+	objectID   source
 	attributes []attribute
 	nameBytes  int // of all attributes' names: for a quick look at an operation's size
 }
@@ -132,7 +136,18 @@ func (c *ruleCompiler) compile() *rule {
 		r.event = c.source(s.Event)
 		r.eventID = c.source(s.EventID)
 		r.timestamp = c.source(s.Timestamp)
-		c.timestampType(&r.timestamp)
+		c.timeType(s.Timestamp, "timestamp", &r.timestamp)
+	}
+	switch s.Object {
+	case "device":
+		r.token, r.platform = c.source(s.Token), c.source(s.Platform)
+		if s.LastUsed.Form != None {
+			used := attribute{Attribute: Attribute{Name: customerio.FieldLastUsed, Value: s.LastUsed, As: AsUnix, SkipNulls: true, Always: true}, source: c.source(s.LastUsed)}
+			c.timeType(s.LastUsed, "last_used", &used.source)
+			r.attributes = append(r.attributes, used)
+		}
+	case "object", "relationship":
+		r.objectType, r.objectID = c.source(s.ObjectType), c.source(s.ObjectID)
 	}
 	c.star()
 	for _, a := range s.Attributes {
@@ -244,7 +259,8 @@ func (c *ruleCompiler) program(text string, at strict.Place, condition bool) *pr
 	return p
 }
 
-func (c *ruleCompiler) timestampType(s *source) {
+// timeType refuses a column that holds no time.
+func (c *ruleCompiler) timeType(v Value, key string, s *source) {
 	if s.form != FromColumn || c.table.Index(s.column) < 0 {
 		return
 	}
@@ -252,7 +268,7 @@ func (c *ruleCompiler) timestampType(s *source) {
 	case cdc.Timestamp, cdc.Timestamptz, cdc.Date, cdc.Integer, cdc.Numeric, cdc.Float:
 		return
 	}
-	c.fail(c.spec.Timestamp.at, fmt.Sprintf("write timestamp = { expr = \"date(%s)\" } if it holds one", s.column),
+	c.fail(v.at, fmt.Sprintf("write %s = { expr = \"date(%s)\" } if it holds one", key, s.column),
 		"column %q is %s, which is no time", s.column, typeName(c.table, s.column))
 }
 
@@ -308,7 +324,7 @@ func (c *ruleCompiler) star() {
 // attribute compiles one line.
 func (c *ruleCompiler) attribute(a Attribute) attribute {
 	out := attribute{Attribute: a, source: c.source(a.Value)}
-	out.asString = c.spec.Object == "person" && isIdentifier(a.Name)
+	out.asString = c.spec.Object == "person" && isIdentifier(a.Name) || c.spec.Object == "device"
 	if a.Zone != nil && a.Form == FromExpr && a.As != AsUnix {
 		c.fail(a.at, `read the text with date(…, "2006-01-02", "Europe/Berlin"), or write as = "unix"`, "zone has no effect on an expression")
 	}
@@ -348,13 +364,15 @@ func (c *ruleCompiler) info(r *rule) Mapping {
 	slices.Sort(columns)
 	info := Mapping{
 		Name: s.Name, Was: s.Was, Workspace: s.Workspace, Table: s.FullTable(),
-		Object: s.Object, Behavior: s.Behavior,
+		Object: s.Object, Kind: s.Kind(), Behavior: s.Behavior,
 		Backfill: s.Backfill, BackfillWhere: s.BackfillWhere,
 		Key: r.key, Columns: columns, Paused: s.Paused, Oversize: s.Oversize,
 		Where: s.Where,
 	}
 	for i := range r.attributes {
-		info.Attributes = append(info.Attributes, r.attributes[i].Name)
+		if !customerio.IsField(r.attributes[i].Name) {
+			info.Attributes = append(info.Attributes, r.attributes[i].Name)
+		}
 	}
 	for _, p := range r.person {
 		info.Identifiers = append(info.Identifiers, p.kind)

@@ -141,6 +141,8 @@ func (g *grammar) mapping() Spec {
 	if g.form != nil {
 		g.person()
 		g.event()
+		g.device()
+		g.customObject()
 	}
 	g.readAttributes(attributes, skip)
 	if s.BackfillWhere != "" && !s.Backfill && !g.failed {
@@ -333,5 +335,49 @@ func (g *grammar) event() {
 	}
 	if s.Backfill && !g.Has("timestamp") {
 		g.fail("backfill", "name the column with the event's time: timestamp = …", "of events needs timestamp: without one old events would count as new and start campaigns")
+	}
+}
+
+// device reads what only devices have.
+func (g *grammar) device() {
+	if g.spec.Object != "device" {
+		return
+	}
+	s := &g.spec
+	s.Token = g.value(g.Table, "token", FromColumn)
+	s.Platform = g.value(g.Table, "platform", Literal)
+	s.LastUsed = g.value(g.Table, "last_used", FromColumn)
+	if s.Token.Form == Literal {
+		g.fail("token", "", "must differ from row to row: name a column or write an expression")
+	}
+	if s.Platform.Form != Literal {
+		return
+	}
+	var platform string
+	if json.Unmarshal(s.Platform.JSON, &platform) != nil {
+		g.fail("platform", "", "must be a string")
+	} else if reason := customerio.CheckPlatform(strings.ToLower(platform)); reason != "" {
+		advice := strict.DidYouMean(platform, customerio.Platforms)
+		if advice == "" {
+			advice = "if a column holds it, write { column = … }"
+		}
+		g.fail("platform", advice, "%s", reason)
+	}
+}
+
+// customObject reads what names an object.
+func (g *grammar) customObject() {
+	if g.spec.Object != "object" && g.spec.Object != "relationship" {
+		return
+	}
+	s := &g.spec
+	s.ObjectType = g.value(g.Table, "object_type", Literal)
+	s.ObjectID = g.value(g.Table, "object_id", FromColumn)
+	if s.ObjectType.Form != Literal {
+		return
+	}
+	kind := strings.Trim(string(s.ObjectType.JSON), `"`)
+	if reason := customerio.CheckObject(kind, "id"); reason != "" {
+		g.fail("object_type", "write the number that Customer.io shows for it; if a column holds it, write { column = … }", "%s", reason)
 	}
 }

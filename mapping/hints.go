@@ -87,7 +87,7 @@ func nameHints(rules []*rule) []Hint {
 	var hints []Hint
 	for i, r := range rules {
 		for _, other := range rules[:i] {
-			if other.spec.Workspace != r.spec.Workspace || connected(rules, r, other) {
+			if len(r.person) == 0 || len(other.person) == 0 || other.spec.Workspace != r.spec.Workspace || connected(rules, r, other) {
 				continue
 			}
 			hints = append(hints, Hint{r.spec.Name, fmt.Sprintf(

@@ -64,7 +64,7 @@ func (m *Mapper) touch(r *rowOf, visit func(Touch)) {
 			}
 		}
 	}
-	if kind != cdc.Delete {
+	if kind != cdc.Delete && (r.spec.Object == "person" || r.spec.Object == "event") {
 		for i := range r.rule.person {
 			id := &r.rule.person[i]
 			if id.form != FromColumn {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pgcio/pgcio/cdc"
 	"github.com/pgcio/pgcio/internal/customerio"
@@ -31,6 +32,7 @@ type rowOf struct {
 	*rulePlan
 	change *cdc.Change
 	ask    *customerio.Ask
+	device []byte // its platform, as JSON
 }
 
 // get returns a column of the row after the change, or of a row that is gone.
@@ -85,8 +87,12 @@ func (r *rowOf) answer(rows Rows) {
 		return
 	}
 	op := &r.ask.Operation
-	op.Kind, op.Action = customerio.Person, customerio.Identify
+	op.Kind = r.info.Kind
+	op.Action = op.Kind.Action()
 	op.UpdateOnly = r.spec.Behavior == "update_only"
+	if !r.name() {
+		return
+	}
 	r.ask.Answer = customerio.In
 	r.appendAttributes()
 	r.checkSize()
@@ -161,7 +167,7 @@ func (r *rowOf) admit(rows Rows) bool {
 			}
 		}
 	}
-	return r.address()
+	return r.spec.Object == "object" || r.address()
 }
 
 // address fills in the person: the first identifier that is not null.
@@ -197,7 +203,10 @@ func (r *rowOf) address() bool {
 // appendAttributes renders the attributes. Whatever was not sent is left out,
 // and so is what Customer.io does not take, with its reason.
 func (r *rowOf) appendAttributes() {
-	attributes := r.arena.row(len(r.attributes))
+	attributes := r.arena.row(len(r.attributes) + 1)
+	if r.device != nil {
+		attributes = append(attributes, customerio.Attribute{Name: customerio.FieldPlatform, Value: r.device, Always: true})
+	}
 	for i := range r.attributes {
 		a := &r.attributes[i]
 		start := len(r.arena.bytes)
@@ -207,7 +216,7 @@ func (r *rowOf) appendAttributes() {
 		}
 		value := r.arena.since(start)
 		if reason != "" {
-			r.ask.Left = append(r.ask.Left, customerio.Omission{Name: a.Name, Reason: reason})
+			r.ask.Left = append(r.ask.Left, customerio.Omission{Name: strings.TrimPrefix(a.Name, "\x00"), Reason: reason})
 		}
 		if len(value) == 0 {
 			continue
@@ -216,7 +225,7 @@ func (r *rowOf) appendAttributes() {
 			r.arena.bytes = r.arena.bytes[:start]
 			continue
 		}
-		if len(value) > customerio.MaxValue && r.spec.Object == "person" {
+		if len(value) > customerio.MaxValue && r.spec.Object != "event" {
 			if reason := customerio.CheckAttribute(a.Name, value); reason != "" {
 				r.arena.bytes = r.arena.bytes[:start]
 				if r.spec.Oversize == "park" {
@@ -227,7 +236,7 @@ func (r *rowOf) appendAttributes() {
 				continue
 			}
 		}
-		attributes = append(attributes, customerio.Attribute{Name: a.Name, Value: value, Passive: a.Passive, OnChange: a.OnChange})
+		attributes = append(attributes, customerio.Attribute{Name: a.Name, Value: value, Passive: a.Passive, OnChange: a.OnChange, Always: a.Always})
 	}
 	r.arena.keep(attributes)
 	r.ask.Operation.Attributes = attributes

@@ -47,6 +47,45 @@ total = "total"
 note = "note"
 `
 
+const phoneDevices = `
+[[mapping]]
+name = "devices"
+table = "phones"
+object = "device"
+behavior = "update_or_create"
+person = { id = "user_id" }
+token = "token"
+platform = { column = "os" }
+last_used = "used"
+[mapping.attributes]
+beta = "beta"
+build = "build"
+info = "info"
+`
+
+const accountObjects = `
+[[mapping]]
+name = "accounts"
+table = "seats"
+object = "object"
+behavior = "update_or_create"
+object_type = { column = "kind" }
+object_id = "account"
+[mapping.attributes]
+note = "note"
+
+[[mapping]]
+name = "seats"
+table = "seats"
+object = "relationship"
+behavior = "update_or_create"
+person = { id = "user_id" }
+object_type = "1"
+object_id = "account"
+[mapping.attributes]
+role = "role"
+`
+
 // key1 is the encoded key of a row with one integer key.
 func key1(n int) []byte { return EncodeKey(nil, KeyColumn{true, fmt.Append(nil, n)}) }
 
@@ -138,9 +177,53 @@ func TestMap(t *testing.T) {
 		{name: "nulls are data too, and long values", kind: cdc.Insert, new: merged(order, "total", nil, "note", long)},
 		{name: "too large as a whole", kind: cdc.Insert, new: merged(order, "note", strings.Repeat("y", 40_000))},
 	}
+	phone := map[string]any{"id": 1, "user_id": 42, "token": "tok", "os": "iOS", "used": "2024-01-31 12:00:00.9+00", "beta": "t", "build": 7, "info": `{"a": 1}`}
+	devices := []step{
+		{name: "insert", kind: cdc.Insert, new: phone},
+		{name: "nulls", kind: cdc.Insert, new: merged(phone, "used", nil, "beta", nil, "build", nil, "info", nil)},
+		{name: "update", kind: cdc.Update, new: merged(phone, "os", "ANDROID")},
+		{name: "a large value is unchanged", kind: cdc.Update, new: merged(phone, "info", "absent")},
+		{name: "nobody's", kind: cdc.Insert, new: merged(phone, "user_id", nil)},
+		{name: "without a token", kind: cdc.Insert, new: merged(phone, "token", nil)},
+		{name: "the token was not sent", kind: cdc.Update, new: merged(phone, "token", "absent")},
+		{name: "the platform was not sent", kind: cdc.Update, new: merged(phone, "os", "absent")},
+		{name: "another platform", kind: cdc.Insert, new: merged(phone, "os", "web")},
+		{name: "without a platform", kind: cdc.Insert, new: merged(phone, "os", nil)},
+		{name: "last used for ever", kind: cdc.Insert, new: merged(phone, "used", "infinity")},
+		{name: "a token that is too long", kind: cdc.Insert, new: merged(phone, "token", strings.Repeat("t", 3001))},
+		{name: "delete", kind: cdc.Delete, old: map[string]any{"id": 1}, keyOnly: true},
+	}
+	seat := map[string]any{"id": 1, "user_id": 42, "kind": 3, "account": "acme", "role": "admin", "note": "n"}
+	things := []step{
+		{name: "insert", kind: cdc.Insert, new: seat},
+		{name: "nulls remove", kind: cdc.Insert, new: merged(seat, "role", nil)},
+		{name: "a large value is unchanged", kind: cdc.Update, new: merged(seat, "note", "absent")},
+		{name: "without a person", kind: cdc.Insert, new: merged(seat, "user_id", nil)},
+		{name: "without an object", kind: cdc.Insert, new: merged(seat, "account", nil)},
+		{name: "a type that is no number", kind: cdc.Insert, new: merged(seat, "kind", "company")},
+		{name: "an id that is too long", kind: cdc.Insert, new: merged(seat, "account", strings.Repeat("a", 151))},
+		{name: "a value that is too long", kind: cdc.Insert, new: merged(seat, "note", long)},
+	}
+	d, s := phones(), seats()
+	m3 := load(t, phoneDevices, d)
+	m4 := load(t, accountObjects, s)
 	var b strings.Builder
-	for i, steps := range [][]step{people, events} {
-		tbl := []*cdc.Table{u, o}[i]
+	for i, steps := range [][]step{people, events, devices, things} {
+		tbl := []*cdc.Table{u, o, d, s}[i]
+		if i == 3 {
+			for _, one := range steps {
+				fmt.Fprintln(&b, one.name)
+				for _, ask := range m4.Map(nil, one.change(tbl), one.rows) {
+					text := show(ask)
+					if len(text) > 400 {
+						text = text[:400] + "…"
+					}
+					fmt.Fprintf(&b, "  %s\n", text)
+				}
+			}
+			continue
+		}
+		m := []*Mapper{m, m, m3}[i]
 		for _, s := range steps {
 			ask := mapOne(t, m, s.change(tbl), s.rows)
 			text := show(ask)

@@ -45,6 +45,7 @@ type Mapping struct {
 	Workspace string
 	Table     string // "schema.name"
 	Object    string
+	Kind      customerio.Kind
 	Behavior  string
 
 	Backfill      bool

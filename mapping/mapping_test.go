@@ -55,6 +55,16 @@ func orders() *cdc.Table {
 		col("id", "int8"), col("user_id", "int8"), col("total", "numeric"), col("status", "text"), col("paid_at", "timestamptz"), col("note", "text"))
 }
 
+func phones() *cdc.Table {
+	return table("public.phones",
+		col("id", "int8"), col("user_id", "int8"), col("token", "text"), col("os", "text"), col("used", "timestamptz"), col("beta", "bool"), col("build", "int4"), col("info", "jsonb"))
+}
+
+func seats() *cdc.Table {
+	return table("public.seats",
+		col("id", "int8"), col("user_id", "int8"), col("kind", "text"), col("account", "text"), col("role", "text"), col("note", "text"))
+}
+
 func tables(list ...*cdc.Table) map[string]*cdc.Table {
 	m := map[string]*cdc.Table{}
 	for _, t := range list {
@@ -151,7 +161,7 @@ func show(a customerio.Ask) string {
 	for _, l := range a.Left {
 		fmt.Fprintf(&b, " [%s: %s]", l.Name, l.Reason)
 	}
-	if a.Operation.Kind != 0 && a.Operation.Person.Type != 0 {
+	if a.Operation.Kind != 0 && a.Answer == customerio.In {
 		b.WriteString("\n    ")
 		b.Write(a.Operation.AppendJSON(nil))
 	}

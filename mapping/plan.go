@@ -31,6 +31,10 @@ type rulePlan struct {
 	event      valuePlan
 	eventID    valuePlan
 	timestamp  valuePlan
+	token      valuePlan
+	platform   valuePlan
+	objectType valuePlan
+	objectID   valuePlan
 	attributes []attributePlan
 }
 
@@ -153,6 +157,8 @@ func (b *binder) bind() {
 	p.event = b.value(&r.event)
 	p.eventID = b.value(&r.eventID)
 	p.timestamp = b.value(&r.timestamp)
+	p.token, p.platform = b.value(&r.token), b.value(&r.platform)
+	p.objectType, p.objectID = b.value(&r.objectType), b.value(&r.objectID)
 	p.attributes = make([]attributePlan, len(r.attributes))
 	for i := range r.attributes {
 		a := &r.attributes[i]

@@ -24,7 +24,10 @@ func recipientsChange(name string) bool {
 
 // reserved says why an attribute of this name cannot be mapped; "" if it can.
 func reserved(object, name string) string {
-	if object != "person" {
+	switch {
+	case object == "object" && name == "cio_object_id":
+		return "Customer.io assigns it"
+	case object != "person":
 		return ""
 	}
 	head, _, nested := strings.Cut(name, ".")

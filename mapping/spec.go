@@ -25,6 +25,12 @@ type Spec struct {
 	EventID   Value
 	Timestamp Value // Form None: not set
 
+	Token      Value // of a device
+	Platform   Value
+	LastUsed   Value // Form None: not set
+	ObjectType Value // of an object, or the one a relationship leads to
+	ObjectID   Value
+
 	Where         string // an expression; "": every row is in
 	Attributes    []Attribute
 	SkipNulls     bool // nulls = "skip", unless an attribute says otherwise
@@ -43,11 +49,20 @@ type Spec struct {
 // FullTable is the table's name with its schema.
 func (s *Spec) FullTable() string { return s.Schema + "." + s.Table }
 
+// kinds are the kinds of thing, by object.
+var kinds = map[string]customerio.Kind{
+	"person": customerio.Person, "event": customerio.Event, "device": customerio.Device,
+	"object": customerio.Object, "relationship": customerio.Relationship,
+}
+
+// Kind is the kind of thing that the mapping makes of its rows.
+func (s *Spec) Kind() customerio.Kind { return kinds[s.Object] }
+
 // mostAttributes is how many attributes the mapping may have: `_update` is one
 // that Customer.io counts too, and of an event nobody counts any.
 func (s *Spec) mostAttributes() int {
 	switch {
-	case s.Object != "person":
+	case s.Object == "event":
 		return math.MaxInt
 	case s.Behavior == "update_only":
 		return customerio.MaxAttributes - 1
@@ -94,6 +109,7 @@ type Attribute struct {
 	HashKey   []byte
 	Passive   bool
 	OnChange  bool // send = "changed"
+	Always    bool // no line of the file: a field that every operation must carry
 }
 
 // As is the type an attribute is given: `as`.

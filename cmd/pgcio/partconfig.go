@@ -5,7 +5,6 @@ import (
 	"log/slog"
 
 	"github.com/pgcio/pgcio/cdc"
-	"github.com/pgcio/pgcio/internal/customerio"
 	"github.com/pgcio/pgcio/mapping"
 	"github.com/pgcio/pgcio/sink"
 	"github.com/pgcio/pgcio/state"
@@ -41,11 +40,8 @@ func (c *config) stateOptions(log *slog.Logger) state.Options {
 	for i := range c.mappings {
 		m := &c.mappings[i]
 		o.Mappings[i] = state.Mapping{
-			Name: m.Name, Was: m.Was, Workspace: place[m.Workspace], Kind: customerio.Person,
+			Name: m.Name, Was: m.Was, Workspace: place[m.Workspace], Kind: m.Kind(),
 			UpdateOnly: m.Behavior == "update_only", Backfill: m.Backfill, Paused: m.Paused,
-		}
-		if m.Object == "event" {
-			o.Mappings[i].Kind = customerio.Event
 		}
 	}
 	return o

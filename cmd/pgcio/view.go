@@ -272,8 +272,5 @@ func backfill(b state.Backfill) status.Backfill {
 
 // action is what a mapping's operations do at Customer.io.
 func (v *view) action(mapping int) string {
-	if v.cfg.mappings[mapping].Object == "event" {
-		return "event"
-	}
-	return "identify"
+	return v.cfg.mappings[mapping].Kind().Action().String()
 }

@@ -83,7 +83,7 @@ func (op *Operation) AppendJSON(dst []byte) []byte {
 		return append(dst, "}}"...)
 	}
 	dst = append(dst, `{"type":"person","action":"`...)
-	dst = append(dst, op.Action.wire()...)
+	dst = append(dst, op.Action.String()...)
 	dst = append(dst, `","identifiers":{"`...)
 	dst = append(dst, op.Person.Type.String()...)
 	dst = append(dst, `":`...)
@@ -114,8 +114,8 @@ func (op *Operation) AppendJSON(dst []byte) []byte {
 	return append(dst, "}}"...)
 }
 
-// wire is the action's name in Customer.io's API.
-func (a Action) wire() string {
+// String is the action's name in Customer.io's API.
+func (a Action) String() string {
 	switch a {
 	case Track:
 		return "event"
