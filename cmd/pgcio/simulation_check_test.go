@@ -23,6 +23,7 @@ func (s *schedule) check() {
 	s.checkOrders()
 	s.checkVisits()
 	s.checkHistory()
+	s.checkThings()
 	for _, name := range simulatedWorkspaces {
 		s.checkOrder(name)
 		held := s.sim.State(name)
@@ -254,6 +255,53 @@ func (s *schedule) checkHistory() {
 	}
 }
 
+// checkThings is about devices, objects and relationships: whoever is there has
+// those that the rows name, however late.
+func (s *schedule) checkThings() {
+	w := s.world
+	held := s.sim.State("main")
+	is := func(user string) (simulator.Person, bool) {
+		row := w.current(users, user)
+		if out(row) || s.parked["id:"+user] || s.dropped["people id:"+user] != 0 {
+			return simulator.Person{}, false
+		}
+		p, ok := held.Person("id:" + user)
+		return p, ok // that somebody is missing checkPeople says
+	}
+	given := func(mapping, thing string) bool { return s.dropped[mapping+" "+thing] != 0 || s.orphans[thing] }
+	for _, id := range w.living(accounts) {
+		want := strconv.Quote(value(w.current(accounts, id)[accountName]))
+		o, ok := held.Object("1", id)
+		if got := o.Value("name"); (!ok || got != want) && !given("accounts", "object:1/"+id) {
+			s.t.Errorf("account %s: the object's name is %s, want %s", id, got, want)
+		}
+	}
+	for _, id := range w.living(phones) {
+		row := w.current(phones, id)
+		p, ok := is(value(row[whom]))
+		token := value(row[phoneToken])
+		if !ok || given("phones", "device:"+token) {
+			continue
+		}
+		at := slices.IndexFunc(p.Devices, func(d simulator.Device) bool { return d.Token == token })
+		if at < 0 || p.Devices[at].Attributes["build"] != value(row[phoneBuild]) {
+			s.t.Errorf("user %s: device %s is %+v, want build %s", p.ID, token, p.Devices, value(row[phoneBuild]))
+		}
+	}
+	for _, id := range w.living(seats) {
+		row := w.current(seats, id)
+		p, ok := is(value(row[whom]))
+		account := value(row[seatAccount])
+		if !ok || w.current(accounts, account) == nil || given("seats", "relationship:id:"+p.ID+" 1/"+account) || given("accounts", "object:1/"+account) {
+			continue
+		}
+		r, ok := p.Relationship("1", account)
+		if got, want := string(r.Attributes["role"].Value), strconv.Quote(value(row[seatRole])); !ok || got != want {
+			s.t.Errorf("user %s: its relationship to account %s has role %s, want %s", p.ID, account, got, want)
+		}
+	}
+}
+
 // checkOrder checks, in the order in which operations were accepted, that of
 // every attribute of everybody neither timestamps nor versions go back, and
 // that two values of it never have the same timestamp.
@@ -265,7 +313,7 @@ func (s *schedule) checkOrder(workspace string) {
 	}
 	seen := map[string]last{}
 	for _, a := range s.wire.accepted(workspace) {
-		if a.Acceptance.Action != "identify" {
+		if a.Acceptance.Action != "identify" || a.Type == "object" {
 			continue
 		}
 		person := slices.Min(a.names()) // an address sorts before an id

@@ -280,7 +280,10 @@ func (s *schedule) explainOrphans() {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		s.orphans[ulidPattern.FindStringSubmatch(full.Payload)[1]] = true
+		if id := ulidPattern.FindStringSubmatch(full.Payload); id != nil {
+			s.orphans[id[1]] = true
+		}
+		s.orphans[a.Thing] = true
 	}
 }
 

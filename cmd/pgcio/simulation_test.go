@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/pgcio/pgcio/cdc"
-	"github.com/pgcio/pgcio/internal/customerio"
 	"github.com/pgcio/pgcio/internal/simulator"
 	"github.com/pgcio/pgcio/internal/strict"
 	"github.com/pgcio/pgcio/mapping"
@@ -83,6 +82,41 @@ behavior  = "append"
 person    = { email = "address" }
 event     = "Visited"
 event_id  = "id"
+
+[[mapping]]
+name      = "phones"
+workspace = "main"
+table     = "public.phones"
+object    = "device"
+behavior  = "update_or_create"
+person    = { id = "user_id" }
+token     = "token"
+platform  = "ios"
+[mapping.attributes]
+build = "build"
+
+[[mapping]]
+name        = "seats"
+workspace   = "main"
+table       = "public.seats"
+object      = "relationship"
+behavior    = "update_or_create"
+person      = { id = "user_id" }
+object_type = "1"
+object_id   = "account_id"
+[mapping.attributes]
+role = "role"
+
+[[mapping]]
+name        = "accounts"
+workspace   = "main"
+table       = "public.accounts"
+object      = "object"
+behavior    = "update_or_create"
+object_type = "1"
+object_id   = "id"
+[mapping.attributes]
+name = "name"
 
 [[mapping]]
 name      = "leavers"
@@ -375,10 +409,7 @@ func (s *schedule) compile() *mapping.Mapper {
 func (s *schedule) open(ctx context.Context, mapper *mapping.Mapper) (*state.Store, error) {
 	opts := state.Options{Memory: s.memory, Workspaces: simulatedWorkspaces, Fail: s.step, JournalSize: 1 << (12 + s.rng.IntN(7))}
 	for _, m := range mapper.Mappings() {
-		def := state.Mapping{Name: m.Name, Kind: customerio.Person, UpdateOnly: m.Behavior == "update_only", Backfill: m.Backfill}
-		if m.Object == "event" {
-			def.Kind = customerio.Event
-		}
+		def := state.Mapping{Name: m.Name, Kind: m.Kind, UpdateOnly: m.Behavior == "update_only", Backfill: m.Backfill}
 		if m.Workspace == simulatedWorkspaces[1] {
 			def.Workspace = 1
 		}

@@ -31,11 +31,15 @@ type wire struct {
 
 // sentItem is an operation as it went over the wire.
 type sentItem struct {
-	Action      string
-	Identifiers map[string]string
-	ID          string
-	Timestamp   int64
-	Attributes  map[string]json.RawMessage
+	Type, Action  string
+	Identifiers   map[string]string
+	ID            string
+	Timestamp     int64
+	Attributes    map[string]json.RawMessage
+	Device        struct{ Token string }
+	Relationships []struct {
+		Identifiers map[string]string
+	} `json:"cio_relationships"`
 }
 
 func newWire(s *schedule) *wire {
@@ -131,9 +135,18 @@ func (p port) notHalfStored(body []byte) {
 	}
 }
 
-// names are what an identify is addressed by and the address it writes.
+// names are what an identify is addressed by and the address it writes; of
+// another operation, the thing it is about.
 func (i *sentItem) names() []string {
 	var names []string
+	switch {
+	case i.Type == "object":
+		return []string{"object:" + i.Identifiers["object_id"]}
+	case i.Action == "add_device":
+		return []string{"device:" + i.Device.Token}
+	case i.Action == "add_relationships":
+		return []string{"seat:" + i.Identifiers["id"] + " " + i.Relationships[0].Identifiers["object_id"]}
+	}
 	for kind, v := range i.Identifiers {
 		names = append(names, kind+":"+v)
 	}
@@ -150,13 +163,14 @@ func (i *sentItem) text(name string) (s string) {
 }
 
 // inFlight checks that no two identifies of one person, or that write one
-// address, are on their way together (law 5).
+// address, are on their way together, and no two of one device, object or
+// relationship (law 5).
 func (p port) inFlight(items []sentItem) (done func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var names []string
 	for i := range items {
-		if items[i].Action != "identify" {
+		if items[i].Action == "event" {
 			continue
 		}
 		for _, n := range items[i].names() {
@@ -165,7 +179,7 @@ func (p port) inFlight(items []sentItem) (done func()) {
 	}
 	for _, n := range names {
 		if p.flying[n]++; p.flying[n] > 1 {
-			p.s.t.Errorf("two identifies of %s are on their way together", n)
+			p.s.t.Errorf("two operations on %s are on their way together", n)
 		}
 	}
 	return func() {

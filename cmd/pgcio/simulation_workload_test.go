@@ -70,7 +70,7 @@ func out(user []cdc.Column) bool { return user == nil || value(user[userDeleted]
 
 // statement is one statement of the workload.
 func (w *world) statement(t *worldTxn) {
-	switch w.rng.IntN(30) {
+	switch w.rng.IntN(37) {
 	case 0, 1, 2:
 		id := w.nextID(users)
 		deleted := text("f")
@@ -124,6 +124,60 @@ func (w *world) statement(t *worldTxn) {
 		w.insertOrder(t)
 	case 28, 29:
 		w.changeOrder(t)
+	case 30:
+		if user := w.pick(users); user != "" {
+			id := w.nextID(phones)
+			w.write(t, phones, id, []cdc.Column{text(id), text(user), text("t" + id), w.mark("1")})
+		}
+	case 31, 32:
+		w.changeThing(t, phones, phoneBuild)
+	case 33:
+		id := w.nextID(accounts)
+		w.write(t, accounts, id, []cdc.Column{text(id), w.mark("acme")})
+	case 34:
+		w.insertSeat(t)
+	case 35, 36:
+		w.changeThing(t, []string{accounts, seats}[w.rng.IntN(2)], 0)
+	}
+}
+
+// insertSeat relates a user and an account, which may not be there yet.
+func (w *world) insertSeat(t *worldTxn) {
+	user, account := w.pick(users), strconv.Itoa(1+w.rng.IntN(w.given[accounts]+2))
+	if user == "" || slices.ContainsFunc(w.living(seats), func(id string) bool {
+		row := w.current(seats, id)
+		return value(row[whom]) == user && value(row[seatAccount]) == account
+	}) {
+		return
+	}
+	id := w.nextID(seats)
+	w.write(t, seats, id, []cdc.Column{text(id), text(user), text(account), w.mark("member")})
+}
+
+// changeThing changes a row of phones, accounts or seats: a value of it, now and
+// then whose a phone is; or it deletes the row.
+func (w *world) changeThing(t *worldTxn, table string, column int) {
+	id := w.pick(table)
+	if id == "" {
+		return
+	}
+	switch table {
+	case accounts:
+		column = accountName
+	case seats:
+		column = seatRole
+	}
+	switch w.rng.IntN(8) {
+	case 0:
+		w.write(t, table, id, nil)
+	case 1, 2:
+		if user := w.pick(users); table == phones && user != "" {
+			w.change(t, phones, id, whom, text(user))
+			return
+		}
+		fallthrough
+	default:
+		w.change(t, table, id, column, w.mark("v"))
 	}
 }
 

@@ -58,6 +58,9 @@ const (
 	contacts = "public.contacts"
 	orders   = "public.orders"
 	visits   = "public.visits"
+	phones   = "public.phones"
+	accounts = "public.accounts"
+	seats    = "public.seats"
 )
 
 // Columns of users, by place.
@@ -78,6 +81,11 @@ const (
 	orderStatus   = 3
 	orderRef      = 4
 	orderPlacedAt = 5
+	phoneToken    = 2
+	phoneBuild    = 3
+	accountName   = 1
+	seatAccount   = 2
+	seatRole      = 3
 )
 
 func worldTable(oid uint32, name string, columns ...string) *cdc.Table {
@@ -88,7 +96,7 @@ func worldTable(oid uint32, name string, columns ...string) *cdc.Table {
 	for i, c := range columns {
 		typ := &cdc.Type{Name: "text", Kind: cdc.Text}
 		switch c {
-		case "id", "user_id", "placed":
+		case "id", "user_id", "account_id", "placed":
 			typ = &cdc.Type{Name: "int8", Kind: cdc.Integer}
 		case "deleted":
 			typ = &cdc.Type{Name: "bool", Kind: cdc.Bool}
@@ -107,6 +115,9 @@ func newWorld(seed uint64) *world {
 			contacts: worldTable(3, "contacts", "id", "address", "score"),
 			orders:   worldTable(4, "orders", "id", "user_id", "total", "status", "ref", "placed"),
 			visits:   worldTable(5, "visits", "id", "address"),
+			phones:   worldTable(6, "phones", "id", "user_id", "token", "build"),
+			accounts: worldTable(7, "accounts", "id", "name"),
+			seats:    worldTable(8, "seats", "id", "user_id", "account_id", "role"),
 		},
 		workload: newWorkload(),
 	}
