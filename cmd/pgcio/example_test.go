@@ -22,8 +22,8 @@ func TestExampleLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.workspaces) != 1 || len(c.mappings) != 2 {
-		t.Errorf("%d workspaces and %d mappings, want 1 and 2", len(c.workspaces), len(c.mappings))
+	if len(c.workspaces) != 1 || len(c.mappings) != 5 {
+		t.Errorf("%d workspaces and %d mappings, want 1 and 5", len(c.workspaces), len(c.mappings))
 	}
 	if c.postgres.publication != "pgcio" || c.state.maxSize != 10<<30 || c.http.listen != "127.0.0.1:7464" {
 		t.Errorf("what is not a comment is not the default: %+v %+v %+v", c.postgres, c.state, c.http)
