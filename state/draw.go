@@ -270,7 +270,7 @@ func (d *drawing) unready(e entry, st *step) bool {
 // an identifier that it stops.
 func (d *drawing) behind(e entry, t *thing, st *step) bool {
 	for i := range t.steps {
-		if before := &t.steps[i]; before.status == waiting && before.seq < e.seq {
+		if before := &t.steps[i]; before.unsettled() && before.seq < e.seq {
 			d.l.block(e, t.key)
 			d.hurry(t.key)
 			return true

@@ -205,24 +205,15 @@ func (tx *Tx) refused(it *Item, reason string) {
 		return
 	}
 	tx.letHanging(it.ws, it.key, st)
-	if st.isEvent() || it.orphan {
-		if !st.isEvent() {
-			tx.settled = append(tx.settled, it.key)
-			tx.forgetPrints(tx.thing(it.key), st)
-		}
+	if st.isEvent() {
 		tx.dequeue(it.ws, it.key, st)
-		if it.orphan {
-			tx.park(it.key, st, orphaned, reason)
-			tx.awaitOwner(it.ws, it.key, st)
-		} else {
-			tx.park(it.key, st, parked, reason)
-		}
+		tx.setAside(it, st, reason)
 		return
 	}
 	t := tx.thing(it.key)
 	tx.settled = append(tx.settled, t.key)
 	at := slices.IndexFunc(t.steps, func(s step) bool { return s.seq == it.seq })
-	if len(st.parts) > 1 {
+	if len(st.parts) > 1 && !it.orphan {
 		// A step that could take one part along may stand behind a newer version
 		// of another.
 		tx.split(it, t, at)
@@ -235,7 +226,17 @@ func (tx *Tx) refused(it *Item, reason string) {
 	}
 	tx.dequeue(it.ws, it.key, st)
 	tx.forgetPrints(t, st)
-	tx.park(it.key, st, parked, reason)
+	tx.setAside(it, st, reason)
+}
+
+// setAside parks a step that has left the queue, or keeps it for its owner.
+func (tx *Tx) setAside(it *Item, st *step, reason string) {
+	if !it.orphan {
+		tx.park(it.key, st, parked, reason)
+		return
+	}
+	tx.park(it.key, st, orphaned, reason)
+	tx.awaitOwner(it.ws, it.key, st)
 }
 
 // mayTake tells whether a waiting step can carry along what an older one asks:

@@ -235,4 +235,21 @@ func (tx *Tx) releaseOwned(key string, value []byte, of ...status) {
 	if st.lane == laneLive {
 		tx.hurryOwners(ws, name, st)
 	}
+	if name[0] == kindThing {
+		tx.behind(ws, tx.thing(name), st.seq)
+	}
+}
+
+// behind gives new places to the steps that are newer than the one with this seq,
+// which has just got one further back.
+func (tx *Tx) behind(ws uint8, t *thing, released uint64) {
+	at := slices.IndexFunc(t.steps, func(s step) bool { return s.seq == released })
+	for i := at + 1; i < len(t.steps); i++ {
+		if s := &t.steps[i]; s.status == waiting && !s.inFlight && s.seq < released {
+			tx.dequeue(ws, t.key, s)
+			s.seq = tx.next()
+			s.since, s.joined = s.seq, s.seq
+			tx.enqueue(ws, t.key, s)
+		}
+	}
 }

@@ -300,6 +300,10 @@ func (s *schedule) due(a state.Aside) bool {
 		// cannot be had. Where changes are refused, those that follow may come to
 		// be a swap, which stays parked.
 		_, holder, held := strings.Cut(a.Reason, "is still held by id:")
+		user := strings.TrimPrefix(a.Thing, "id:")
+		if held && (w.unclear[user] || w.unclear[strings.TrimPrefix(holder, "id:")]) {
+			return true // a row that was read late says nothing of the addresses in between
+		}
 		return held && (s.refusing || out(w.current(users, strings.TrimPrefix(a.Thing, "id:"))) || out(w.current(users, holder)) || s.parked["id:"+holder] || s.dropped["people id:"+holder] != 0)
 	case "contacts":
 		now := w.current(contacts, row)

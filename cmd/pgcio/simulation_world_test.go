@@ -21,6 +21,7 @@ type world struct {
 	tables map[string]*cdc.Table
 	rows   map[string]map[string][]rowVersion // table → row id → versions, oldest first
 	ids    map[string][]string                // table → all ids its rows ever had, ascending
+	last   map[string]string                  // table → the row that was written last
 	txns   []worldTxn                         // since the slot
 	xid    uint64
 	end    lsn.LSN
@@ -108,7 +109,7 @@ func worldTable(oid uint32, name string, columns ...string) *cdc.Table {
 
 func newWorld(seed uint64) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(seed, 1)), xid: 100, end: 0x1000, grown: make(chan struct{}), rows: map[string]map[string][]rowVersion{}, ids: map[string][]string{}, met: map[string]bool{},
+		rng: rand.New(rand.NewPCG(seed, 1)), xid: 100, end: 0x1000, grown: make(chan struct{}), rows: map[string]map[string][]rowVersion{}, ids: map[string][]string{}, last: map[string]string{}, met: map[string]bool{},
 		tables: map[string]*cdc.Table{
 			users:    worldTable(1, "users", "id", "email", "plan", "bio", "deleted"),
 			profiles: worldTable(2, "profiles", "id", "user_id", "tier"),
@@ -164,13 +165,18 @@ func (w *world) append(table, id string, row []cdc.Column) {
 		w.ids[table] = append(w.ids[table], id) // given out ascending
 	}
 	w.rows[table][id] = append(w.rows[table][id], rowVersion{w.xid, row})
+	w.last[table] = id
 }
 
-// pick returns a living row, or "" when there is none.
+// pick returns a living row, or "" when there is none: rather often the one that
+// was written last, of which something may still wait.
 func (w *world) pick(table string) string {
 	ids := w.living(table)
 	if len(ids) == 0 {
 		return ""
+	}
+	if w.rng.IntN(4) == 0 && w.current(table, w.last[table]) != nil {
+		return w.last[table]
 	}
 	return ids[w.rng.IntN(len(ids))]
 }
