@@ -36,7 +36,7 @@ func TestMutations(t *testing.T) {
 	for _, m := range mutations {
 		t.Run(strings.ReplaceAll(m.breaks, " ", "_"), func(t *testing.T) {
 			t.Parallel()
-			out, err := runMutated(t, root, &m, "2000")
+			out, err := runMutated(t, root, &m, "4000")
 			var exit *exec.ExitError
 			switch {
 			case err == nil:
