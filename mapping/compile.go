@@ -82,6 +82,7 @@ func Compile(specs []Spec, tables map[string]*cdc.Table) (*Mapper, strict.Proble
 		}
 	}
 	m.hints = append(m.hints, nameHints(m.rules)...)
+	m.hints = append(m.hints, ownerHints(m.rules)...)
 	problems.Sort()
 	return m, problems
 }

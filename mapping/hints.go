@@ -99,6 +99,33 @@ func nameHints(rules []*rule) []Hint {
 	return hints
 }
 
+// ownerHints warn of what hangs on people, or on objects, that no mapping of its
+// workspace makes: pgcio cannot know whether Customer.io has them.
+func ownerHints(rules []*rule) []Hint {
+	var hints []Hint
+	for _, r := range rules {
+		if !r.info.Kind.Owned() {
+			continue
+		}
+		makes := func(kind customerio.Kind, suits func(*rule) bool) bool {
+			return slices.ContainsFunc(rules, func(o *rule) bool {
+				return o.info.Kind == kind && o.spec.Behavior != "update_only" && o.spec.Workspace == r.spec.Workspace && suits(o)
+			})
+		}
+		what := map[customerio.Kind]string{customerio.Event: "events", customerio.Device: "devices", customerio.Relationship: "relationships"}[r.info.Kind]
+		if !makes(customerio.Person, func(o *rule) bool {
+			return slices.ContainsFunc(r.person, func(id identifier) bool { return o.gives(id.kind) })
+		}) {
+			hints = append(hints, Hint{r.spec.Name, fmt.Sprintf("no mapping of the workspace creates people by %s: %s of somebody whom Customer.io does not know are lost, or of an empty profile",
+				r.person[0].kind, what)})
+		}
+		if r.info.Kind == customerio.Relationship && !makes(customerio.Object, func(o *rule) bool { return o.spec.ObjectType.text() == r.spec.ObjectType.text() }) {
+			hints = append(hints, Hint{r.spec.Name, "no mapping of the workspace creates objects of its object_type: relationships to one that Customer.io does not have are lost, or to an empty object"})
+		}
+	}
+	return hints
+}
+
 // connected tells whether an identifier by which a names people and one by
 // which b does are the same, or are both given by a mapping of people.
 func connected(rules []*rule, a, b *rule) bool {

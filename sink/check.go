@@ -16,7 +16,13 @@ func (s *Sink) IdentifierEnabled(ctx context.Context, t customerio.IdentifierTyp
 	return s.client.identifierEnabled(ctx, t)
 }
 
-// Refused tells whether Region or IdentifierEnabled failed because credentials
+// ObjectTypes asks which types of custom object the workspace has. It needs an App
+// API key.
+func (s *Sink) ObjectTypes(ctx context.Context) ([]string, error) {
+	return s.client.objectTypes(ctx)
+}
+
+// Refused tells whether Region, IdentifierEnabled or ObjectTypes failed because credentials
 // are wrong, and not because nobody answered.
 func Refused(err error) bool {
 	var refused *refusedError

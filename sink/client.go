@@ -142,11 +142,7 @@ func (c *client) region(ctx context.Context) (Region, error) {
 		return region, err
 	}
 	if res.status != http.StatusOK {
-		reply := customerio.ReadReply(res.status, res.header, res.body, 1, time.Now())
-		if reply.Do == customerio.Stop {
-			return region, &refusedError{reply.Reason}
-		}
-		return region, &laterError{reply.Reason, reply.After}
+		return region, res.problem()
 	}
 	if err := json.Unmarshal(res.body, &region); err != nil || region.Environment == 0 {
 		return region, fmt.Errorf("the region endpoint answered with something else: %.100q", res.body)
@@ -157,13 +153,7 @@ func (c *client) region(ctx context.Context) (Region, error) {
 // identifierEnabled asks the App API whether people can be named by this kind
 // of identifier: it answers 400 where they cannot.
 func (c *client) identifierEnabled(ctx context.Context, t customerio.IdentifierType) (bool, error) {
-	u := c.app + "/v1/customers/" + escape("pgcio-check-unknown") + "/attributes?id_type=" + t.String()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
-	if err != nil {
-		return false, err
-	}
-	req.Header.Set("Authorization", "Bearer "+c.appKey)
-	res, err := c.do(req, "app")
+	res, err := c.getApp(ctx, "/v1/customers/"+escape("pgcio-check-unknown")+"/attributes?id_type="+t.String())
 	if err != nil {
 		return false, err
 	}
@@ -173,11 +163,49 @@ func (c *client) identifierEnabled(ctx context.Context, t customerio.IdentifierT
 	case http.StatusBadRequest:
 		return false, nil
 	}
-	reply := customerio.ReadReply(res.status, res.header, res.body, 1, time.Now())
-	if reply.Do == customerio.Stop {
-		return false, &refusedError{reply.Reason}
+	return false, res.problem()
+}
+
+// objectTypes asks the App API which types of custom object there are, by number.
+func (c *client) objectTypes(ctx context.Context) ([]string, error) {
+	res, err := c.getApp(ctx, "/v1/object_types")
+	if err != nil {
+		return nil, err
 	}
-	return false, &laterError{reply.Reason, reply.After}
+	if res.status != http.StatusOK {
+		return nil, res.problem()
+	}
+	var list struct {
+		Types []struct {
+			ID json.RawMessage `json:"id"` // documented as a text, and a number all the same
+		} `json:"types"`
+	}
+	if err := json.Unmarshal(res.body, &list); err != nil {
+		return nil, fmt.Errorf("the list of object types is something else: %.100q", res.body)
+	}
+	types := make([]string, 0, len(list.Types))
+	for _, t := range list.Types {
+		types = append(types, strings.Trim(string(t.ID), `"`))
+	}
+	return types, nil
+}
+
+func (c *client) getApp(ctx context.Context, path string) (response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.app+path, nil)
+	if err != nil {
+		return response{}, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.appKey)
+	return c.do(req, "app")
+}
+
+// problem is what a reply means that does not say what was asked.
+func (r *response) problem() error {
+	reply := customerio.ReadReply(r.status, r.header, r.body, 1, time.Now())
+	if reply.Do == customerio.Stop {
+		return &refusedError{reply.Reason}
+	}
+	return &laterError{reply.Reason, reply.After}
 }
 
 // escape percent-encodes everything that Customer.io's pages ask to have

@@ -189,13 +189,18 @@ func (tx *Tx) sendAgain(prefix, key string) {
 		if m.def == nil || !r.in || !hangsOn(prefix, t.key, ownersOfRow(t.key, r)) {
 			return
 		}
-		r.again = true
-		t.dirty = true
-		if p := tx.place(key); p != nil && p.body != nil {
-			p.dirty = true
-		}
+		tx.askOnceMore(t, key, r)
 		tx.askAgain(m, r)
 	})
+}
+
+// askOnceMore enters that what a row asks is news, even if it asks what it did and
+// carries nothing: a relationship need not have attributes.
+func (tx *Tx) askOnceMore(t *thing, key string, r *row) {
+	r.again, t.dirty = true, true
+	if p := tx.place(key); p != nil && p.body != nil {
+		p.dirty = true
+	}
 }
 
 // hangsOn tells whether the owner that a prefix of kindDepends names is among

@@ -378,8 +378,9 @@ func (tx *Tx) readAgain(ws uint8, t *thing, s *step) {
 		m := tx.s.registry.mappings[p.mapping]
 		books, changes := tx.book(m), p.changes
 		*books.under(s.status) -= changes
-		tx.rowsOf(t, func(of *mapping, _ string, r *row) {
+		tx.rowsOf(t, func(of *mapping, key string, r *row) {
 			if of == m && r.in {
+				tx.askOnceMore(t, key, r)
 				tx.askFor(m, r, changes)
 				changes = 0
 			}

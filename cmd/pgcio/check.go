@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -192,6 +193,7 @@ func checkWorkspaces(ctx context.Context, cfg *config, kept []keptWorkspace) (fo
 			found = append(found, finding{fine, subject, fmt.Sprintf("region %s; to refuse any other: id = %d", w.region, region.Environment), ""})
 		}
 		found = append(found, checkIdentifiers(ctx, cfg, w, s)...)
+		found = append(found, checkObjectTypes(ctx, cfg, w, s)...)
 	}
 	return found
 }
@@ -259,6 +261,45 @@ func checkIdentifiers(ctx context.Context, cfg *config, w *workspaceConfig, s *s
 		found = append(found, finding{fine, subject, "identifies people by " + strings.Join(accepted, " and by "), ""})
 	}
 	return found
+}
+
+// checkObjectTypes asks whether a workspace has the types of custom object that
+// the mappings name: an operation on an object of another it refuses.
+func checkObjectTypes(ctx context.Context, cfg *config, w *workspaceConfig, s *sink.Sink) (found []finding) {
+	subject := "workspace " + w.name
+	used := objectTypesUsed(cfg, w)
+	switch {
+	case len(used) == 0:
+		return nil
+	case w.appAPIKey.reveal() == "":
+		return []finding{{warning, subject, fmt.Sprintf("whether it has the object type %s cannot be asked without app_api_key", strings.Join(used, " and ")), "add app_api_key, or look at the object types in Customer.io"}}
+	}
+	there, err := s.ObjectTypes(ctx)
+	if err != nil {
+		return []finding{{warning, subject, fmt.Sprintf("asking which object types it has: %v", err), "see that app_api_key may list object types, or look at them in Customer.io"}}
+	}
+	for _, t := range used {
+		if !slices.Contains(there, t) {
+			found = append(found, finding{failure, subject, fmt.Sprintf("it has no object type %s, and would refuse objects of it", t),
+				fmt.Sprintf("make the type in Customer.io, or write the number of one that it has: %s", cmp.Or(strings.Join(there, ", "), "none"))})
+		}
+	}
+	if found == nil {
+		found = []finding{{fine, subject, "has the object types of the mappings: " + strings.Join(used, ", "), ""}}
+	}
+	return found
+}
+
+// objectTypesUsed are the types of custom object that mappings name outright.
+func objectTypesUsed(cfg *config, w *workspaceConfig) (types []string) {
+	for i := range cfg.mappings {
+		m := &cfg.mappings[i]
+		if t := strings.Trim(string(m.ObjectType.JSON), `"`); m.Workspace == w.name && t != "" && !slices.Contains(types, t) {
+			types = append(types, t)
+		}
+	}
+	slices.Sort(types)
+	return types
 }
 
 // identifiersUsed are the kinds of identifier by which mappings name a

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -119,13 +120,8 @@ func (op *Operation) Check() string {
 
 // CheckObject says why Customer.io would not take what names an object, or "".
 func CheckObject(objectType, id string) string {
-	for i := 0; i < len(objectType); i++ {
-		if objectType[i] < '0' || objectType[i] > '9' {
-			return fmt.Sprintf("the object type is %q; Customer.io numbers its object types", objectType)
-		}
-	}
-	if objectType == "" {
-		return "the object type is empty"
+	if n, err := strconv.ParseUint(objectType, 10, 31); err != nil || strconv.FormatUint(n, 10) != objectType {
+		return fmt.Sprintf("the object type is %q; Customer.io numbers its object types", objectType)
 	}
 	if reason := CheckIdentifier(Identifier{Type: ObjectName, Value: id}); reason != "" {
 		return "object " + strings.TrimPrefix(reason, "the ")
