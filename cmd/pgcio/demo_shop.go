@@ -11,13 +11,14 @@ import (
 	"github.com/pgcio/pgcio/internal/pgtest"
 )
 
-// shop is the little shop of the demo: people sign up, order, change their plan
-// and leave.
+// shop is the little shop of the demo: people sign up, order, change their plan,
+// install its app, join teams, and leave.
 type shop struct {
 	session *pgtest.Session
 	rng     *rand.Rand
 	users   int // ids go from 1 to users
 	orders  int
+	phones  int
 	commits atomic.Int64
 }
 
@@ -30,6 +31,15 @@ CREATE TABLE orders (
 	id bigint PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, total numeric(10,2) NOT NULL, items jsonb NOT NULL,
 	placed_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE TABLE phones (
+	id bigint PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, token text NOT NULL UNIQUE, platform text NOT NULL,
+	app_version text, last_used_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE teams (id bigint PRIMARY KEY, name text NOT NULL, seats int NOT NULL);
+CREATE TABLE members (
+	user_id bigint NOT NULL REFERENCES users, team_id bigint NOT NULL REFERENCES teams, role text NOT NULL DEFAULT 'member',
+	PRIMARY KEY (user_id, team_id)
+);
 INSERT INTO users
 	SELECT n, 'person' || n || '@example.com', (ARRAY['Ada','Grace','Alan','Edsger','Barbara','Donald'])[1 + n % 6],
 		(ARRAY['Lovelace','Hopper','Turing','Dijkstra','Liskov','Knuth'])[1 + n / 6 % 6], 'free', now() - n * interval '1 hour'
@@ -37,7 +47,10 @@ INSERT INTO users
 INSERT INTO orders
 	SELECT n, 1 + n * 7 % 2000, 5 + n % 90, '["tea"]', now() - n * interval '20 minutes'
 	FROM generate_series(1, 3000) n;
-ANALYZE users, orders`
+INSERT INTO phones SELECT n, 1 + n * 3 % 2000, 'token' || n, (ARRAY['ios','android'])[1 + n % 2], '1.0' FROM generate_series(1, 500) n;
+INSERT INTO teams SELECT n, 'Team ' || n, 5 FROM generate_series(1, 40) n;
+INSERT INTO members SELECT n, 1 + n % 40, 'member' FROM generate_series(1, 200) n;
+ANALYZE users, orders, phones, teams, members`
 
 // shopMappings is the part of the demo's configuration that anyone would write.
 const shopMappings = `
@@ -67,10 +80,44 @@ backfill  = true
 [mapping.attributes]
 total = "total"
 items = "items"
+
+[[mapping]]
+name      = "phones"
+table     = "public.phones"
+object    = "device"
+behavior  = "update_or_create"
+person    = { id = "user_id" }
+token     = "token"
+platform  = { column = "platform" }
+last_used = "last_used_at"
+[mapping.attributes]
+app_version = "app_version"
+
+[[mapping]]
+name        = "teams"
+table       = "public.teams"
+object      = "object"
+behavior    = "update_or_create"
+object_type = "1"
+object_id   = "id"
+[mapping.attributes]
+name  = "name"
+seats = "seats"
+
+[[mapping]]
+name        = "members"
+table       = "public.members"
+object      = "relationship"
+behavior    = "update_or_create"
+person      = { id = "user_id" }
+object_type = "1"
+object_id   = "team_id"
+[mapping.attributes]
+role = "role"
 `
 
 func newShop(session *pgtest.Session) *shop {
-	return &shop{session: session, rng: rand.New(rand.NewPCG(1, 2)), users: 2000, orders: 3000}
+	return &shop{session: session, rng: rand.New(rand.NewPCG(1, 2)), users: 2000, orders: 3000, phones: 500}
 }
 
 // open makes the shop's tables, with what happened before today.
@@ -104,7 +151,7 @@ func (s *shop) trade(ctx context.Context) error {
 // commit is one transaction of the shop.
 func (s *shop) commit() string {
 	anyone := 1 + s.rng.IntN(s.users)
-	switch n := s.rng.IntN(10); {
+	switch n := s.rng.IntN(13); {
 	case n < 2: // a sign-up, with a first order
 		s.users++
 		return fmt.Sprintf(`INSERT INTO users (id, email, first_name, last_name) VALUES (%d, 'person%d@example.com', '%s', '%s');`,
@@ -114,6 +161,17 @@ func (s *shop) commit() string {
 		return s.order(anyone)
 	case n < 9:
 		return fmt.Sprintf(`UPDATE users SET plan = '%s' WHERE id = %d`, pick(s.rng, "free", "pro", "team"), anyone)
+	case n < 10: // the app is installed, or opened
+		if s.rng.IntN(2) == 0 {
+			s.phones++
+			return fmt.Sprintf(`INSERT INTO phones (id, user_id, token, platform, app_version) VALUES (%d, %d, 'token%d', '%s', '2.0')`,
+				s.phones, anyone, s.phones, pick(s.rng, "ios", "android"))
+		}
+		return fmt.Sprintf(`UPDATE phones SET last_used_at = now(), app_version = '2.0' WHERE id = %d`, 1+s.rng.IntN(s.phones))
+	case n < 11:
+		return fmt.Sprintf(`INSERT INTO members (user_id, team_id) VALUES (%d, %d) ON CONFLICT (user_id, team_id) DO UPDATE SET role = 'admin'`, anyone, 1+s.rng.IntN(40))
+	case n < 12:
+		return fmt.Sprintf(`UPDATE teams SET seats = seats + 1 WHERE id = %d`, 1+s.rng.IntN(40))
 	default:
 		return fmt.Sprintf(`UPDATE users SET deleted_at = now() WHERE id = %d`, anyone)
 	}
