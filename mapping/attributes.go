@@ -65,8 +65,11 @@ var valueSettings = []string{"where", "when", "suppress_when", "event", "event_i
 func (g *grammar) misplaced(name string, v any) bool {
 	switch v := v.(type) {
 	case string:
-		return alwaysSetting[name]
+		return alwaysSetting[name] || name == "last_used" && g.ofDevice(name)
 	case map[string]any:
+		if name == "last_used" {
+			return g.ofDevice(name)
+		}
 		if slices.Contains(valueSettings, name) {
 			return g.form != nil && g.form.takes(name) && !g.Has(name)
 		}
@@ -83,9 +86,17 @@ func (g *grammar) misplaced(name string, v any) bool {
 	return slices.Contains(allKeys(), name)
 }
 
+// noNulls is why null is never sent of a device.
+const noNulls = "of a device cannot be sent: its attributes are text at Customer.io, and null is left out"
+
+// ofDevice tells whether a setting of devices stands in the wrong place.
+func (g *grammar) ofDevice(name string) bool {
+	return g.form != nil && g.form.object == "device" && !g.Has(name)
+}
+
 // attribute reads one line.
 func (g *grammar) attribute(t *strict.Table, name string, skip bool) {
-	a := Attribute{Name: name, SkipNulls: skip || g.spec.Object == "device"}
+	a := Attribute{Name: name, SkipNulls: skip}
 	at := t.Place(name)
 	if reason := customerio.CheckAttributeName(name); reason != "" {
 		g.failAt(at, "", "%s", reason)
@@ -139,6 +150,9 @@ func (g *grammar) options(t *strict.Table, a *Attribute) (said bool) {
 	}
 	if v, ok := t.Enum("nulls", "send", "skip"); ok {
 		a.SkipNulls = v == "skip"
+		if g.spec.Object == "device" && !a.SkipNulls {
+			g.failAt(t.Place("nulls"), "remove it", "%s", noNulls)
+		}
 	}
 	if v, ok := t.Enum("send", "always", "changed"); ok {
 		a.OnChange = v == "changed"

@@ -51,6 +51,7 @@ type attribute struct {
 	Attribute
 	source
 	asString bool // an identifier: always a string
+	quoted   bool // of a device: whatever it is, Customer.io takes a text
 }
 
 // Compile checks the specs against the tables of the catalog, by "schema.name",
@@ -325,7 +326,11 @@ func (c *ruleCompiler) star() {
 // attribute compiles one line.
 func (c *ruleCompiler) attribute(a Attribute) attribute {
 	out := attribute{Attribute: a, source: c.source(a.Value)}
-	out.asString = c.spec.Object == "person" && isIdentifier(a.Name) || c.spec.Object == "device"
+	out.asString = c.spec.Object == "person" && isIdentifier(a.Name)
+	if c.spec.Object == "device" {
+		// Null, which no text is, is left out.
+		out.quoted, out.SkipNulls = true, true
+	}
 	if a.Zone != nil && a.Form == FromExpr && a.As != AsUnix {
 		c.fail(a.at, `read the text with date(…, "2006-01-02", "Europe/Berlin"), or write as = "unix"`, "zone has no effect on an expression")
 	}

@@ -132,6 +132,9 @@ func (g *grammar) mapping() Spec {
 	if v, ok := g.Enum("nulls", "send", "skip"); ok {
 		skip = v == "skip"
 	}
+	if s.Object == "device" && g.Has("nulls") && !skip {
+		g.fail("nulls", "remove it", "%s", noNulls)
+	}
 	s.SkipNulls = skip
 	s.BackfillWhere, _ = g.String("backfill_where")
 	s.Backfill = s.Object != "event"
@@ -350,6 +353,9 @@ func (g *grammar) device() {
 	if s.Token.Form == Literal {
 		g.fail("token", "", "must differ from row to row: name a column or write an expression")
 	}
+	if at, ok := parseInt(s.LastUsed.JSON); s.LastUsed.Form == Literal && (!ok || at <= 0 || at > lastSecond) {
+		g.fail("last_used", "name the column that holds it", "is no time in Unix seconds")
+	}
 	if s.Platform.Form != Literal {
 		return
 	}
@@ -380,4 +386,5 @@ func (g *grammar) customObject() {
 	if reason := customerio.CheckObject(kind, "id"); reason != "" {
 		g.fail("object_type", "write the number that Customer.io shows for it; if a column holds it, write { column = … }", "%s", reason)
 	}
+	s.ObjectType.JSON = customerio.AppendString(nil, kind)
 }

@@ -3,6 +3,7 @@ package mapping
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,11 +87,14 @@ func (g *grammar) value(t *strict.Table, key string, bare Form) Value {
 		}
 		return value
 	}
-	want := "a column's name"
+	want, advice := "a column's name", ""
 	if bare == Literal {
 		want = "a name"
+		if n, is := v.(int64); is {
+			advice = fmt.Sprintf("write it in quotes: %q", strconv.FormatInt(n, 10))
+		}
 	}
-	g.failAt(at, "", "must be %s, { column = … }, { expr = … } or { value = … }, but is %s", want, strict.Describe(v))
+	g.failAt(at, advice, "must be %s, { column = … }, { expr = … } or { value = … }, but is %s", want, strict.Describe(v))
 	return Value{}
 }
 

@@ -14,6 +14,9 @@ func (c *ruleCompiler) ruleHints(r *rule) {
 		c.eventHints(r)
 		return
 	}
+	if s.Object != "person" {
+		return
+	}
 	for _, a := range s.Attributes {
 		if recipientsChange(a.Name) {
 			word, effect := "changed", "only a change of the column is sent"
@@ -119,11 +122,16 @@ func ownerHints(rules []*rule) []Hint {
 			hints = append(hints, Hint{r.spec.Name, fmt.Sprintf("no mapping of the workspace creates people by %s: %s of somebody whom Customer.io does not know are lost, or of an empty profile",
 				r.person[0].kind, what)})
 		}
-		if r.info.Kind == customerio.Relationship && !makes(customerio.Object, func(o *rule) bool { return o.spec.ObjectType.text() == r.spec.ObjectType.text() }) {
+		if r.info.Kind == customerio.Relationship && !makes(customerio.Object, func(o *rule) bool { return o.spec.ObjectType.mayBe(&r.spec.ObjectType) }) {
 			hints = append(hints, Hint{r.spec.Name, "no mapping of the workspace creates objects of its object_type: relationships to one that Customer.io does not have are lost, or to an empty object"})
 		}
 	}
 	return hints
+}
+
+// mayBe tells whether two values can be the same: what rows say is not known.
+func (v *Value) mayBe(o *Value) bool {
+	return v.Form != Literal || o.Form != Literal || string(v.JSON) == string(o.JSON)
 }
 
 // connected tells whether an identifier by which a names people and one by

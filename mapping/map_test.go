@@ -61,6 +61,23 @@ last_used = "used"
 beta = "beta"
 build = "build"
 info = "info"
+seen = { column = "used", as = "number" }
+fixed = { value = 7 }
+flag = { expr = "beta" }
+`
+
+const starDevices = `
+[[mapping]]
+name = "star"
+table = "phones"
+object = "device"
+behavior = "update_or_create"
+person = { id = "user_id" }
+token = "token"
+platform = "ios"
+[mapping.attributes]
+"*" = true
+except = ["id", "user_id", "token", "os"]
 `
 
 const accountObjects = `
@@ -205,6 +222,10 @@ func TestMap(t *testing.T) {
 		{name: "a value that is too long", kind: cdc.Insert, new: merged(seat, "note", long)},
 	}
 	d, s := phones(), seats()
+	starred := mapOne(t, load(t, starDevices, d), step{kind: cdc.Insert, new: merged(phone, "beta", nil)}.change(d), nil)
+	if got, want := string(starred.Operation.AppendJSON(nil)), `{"type":"person","action":"add_device","identifiers":{"id":"42"},"device":{"token":"tok","platform":"ios","attributes":{"used":"1706702400","build":"7","info":"{\"a\":1}"}}}`; got != want {
+		t.Errorf("all columns of a device are sent as\n%s, want\n%s", got, want)
+	}
 	m3 := load(t, phoneDevices, d)
 	m4 := load(t, accountObjects, s)
 	var b strings.Builder

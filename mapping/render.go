@@ -17,6 +17,18 @@ import (
 // appendAttribute appends an attribute's JSON to the arena: nothing if a column
 // it needs was not sent, or if there is a reason why it cannot be.
 func (r *rowOf) appendAttribute(a *attributePlan) (reason string) {
+	start := len(r.arena.bytes)
+	if reason = r.appendAsItIs(a); !a.quoted {
+		return reason
+	}
+	if value := r.arena.since(start); len(value) > 0 && value[0] != '"' && string(value) != "null" {
+		r.text = append(r.text[:0], value...)
+		r.arena.bytes = customerio.AppendString(r.arena.bytes[:start], r.text)
+	}
+	return reason
+}
+
+func (r *rowOf) appendAsItIs(a *attributePlan) (reason string) {
 	dst := r.arena.bytes
 	switch a.source.form {
 	case Literal:

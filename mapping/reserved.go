@@ -27,6 +27,8 @@ func reserved(object, name string) string {
 	switch {
 	case object == "object" && name == "cio_object_id":
 		return "Customer.io assigns it"
+	case object == "device" && strings.HasPrefix(name, "_"):
+		return "names that begin with _ are for Customer.io's own use"
 	case object != "person":
 		return ""
 	}

@@ -270,7 +270,7 @@ func (d *drawing) unready(e entry, st *step) bool {
 // an identifier that it stops.
 func (d *drawing) behind(e entry, t *thing, st *step) bool {
 	for i := range t.steps {
-		if before := &t.steps[i]; before.unsettled() && before.seq < e.seq {
+		if before := &t.steps[i]; before.seq < e.seq && t.goesBefore(i, st) {
 			d.l.block(e, t.key)
 			d.hurry(t.key)
 			return true

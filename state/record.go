@@ -126,6 +126,19 @@ type event struct {
 
 func (t *thing) kind() customerio.Kind { return kindOf(t.key) }
 
+// goesBefore tells whether the i-th step has to be settled before another with a
+// later place. One that waits for its owner gets its place when it is let go of:
+// until then what counts is which is older.
+func (t *thing) goesBefore(i int, s *step) bool {
+	switch t.steps[i].status {
+	case waiting:
+		return true
+	case ownerless:
+		return slices.IndexFunc(t.steps, func(o step) bool { return o.seq == s.seq }) > i
+	}
+	return false
+}
+
 // enter forgets what was sent to another workspace.
 func (t *thing) enter(epoch uint32) {
 	if t.epoch == epoch {

@@ -235,6 +235,7 @@ func (tx *Tx) releaseOwned(key string, value []byte, of ...status) {
 	if st.lane == laneLive {
 		tx.hurryOwners(ws, name, st)
 	}
+	tx.settled = append(tx.settled, name) // what is newer may wait for it
 	if name[0] == kindThing {
 		tx.behind(ws, tx.thing(name), st.seq)
 	}
