@@ -335,7 +335,8 @@ type weighed struct {
 func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, said []print, arrival bool, ask *customerio.Ask, o *Origin) weighed {
 	all := t.writer != key || m.def.UpdateOnly && !t.created
 	w := weighed{send: arrival || r.again, updateOnly: m.def.UpdateOnly}
-	all, r.again = all || r.again, false
+	all = all || r.again
+	r.again = r.again && (ask.Missing || ask.Partial) // a read will say the rest
 	if !m.def.UpdateOnly && !t.created && len(t.steps) == 0 {
 		w.send = true // what would have created its person was given up
 	}

@@ -81,6 +81,12 @@ func (tx *Tx) truncated(m *mapping, b *backfill, xid uint64) {
 // startBackfills begins the first backfill of every mapping that wants one and
 // has had none.
 func (tx *Tx) startBackfills() error {
+	for ws := range tx.tally.outboxes {
+		if tx.tally.outboxes[ws].ownerless > 0 {
+			// The mapping that was to bring the owners may be gone.
+			tx.sweepLater(sweepOwners, []byte{uint8(ws)})
+		}
+	}
 	for _, m := range tx.s.registry.inForce {
 		b := tx.s.backfillOf(m)
 		if b.phase != backfillNone || !m.def.Backfill {
@@ -106,6 +112,7 @@ func (tx *Tx) backfillAgain(m *mapping) {
 	}
 	tx.storeBackfill(m, &next)
 	tx.then(func() { *b = next })
+	tx.sweepLater(sweepOwners, []byte{m.ws})
 }
 
 // makesOwners tells whether the mapping makes what others hang on.

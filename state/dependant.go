@@ -1,6 +1,8 @@
 package state
 
 import (
+	"encoding/binary"
+
 	"github.com/pgcio/pgcio/internal/customerio"
 )
 
@@ -143,15 +145,15 @@ func (tx *Tx) depend(ws uint8, thing string, r *row) {
 	}
 }
 
-// undepend takes that back, unless another row hangs the thing on the same.
+// undepend takes that back, unless another row hangs the thing on the same. All
+// rows of a relationship do.
 func (tx *Tx) undepend(t *thing, gone *row) {
+	if t.kind() == customerio.Relationship && (len(t.rows) > 0 || t.spilled > 0) {
+		return
+	}
 	for _, owner := range ownersOfRow(t.key, gone) {
 		still := false
-		tx.rowsOf(t, func(_ *mapping, _ string, r *row) {
-			for _, other := range ownersOfRow(t.key, r) {
-				still = still || other == owner
-			}
-		})
+		tx.rowsOf(t, func(_ *mapping, _ string, r *row) { still = still || r.owner == gone.owner })
 		if !still {
 			tx.delete(dependsKey(t.key[1], owner, t.key))
 		}
@@ -159,10 +161,17 @@ func (tx *Tx) undepend(t *thing, gone *row) {
 }
 
 // sendDependants lets what hangs on an owner be sent again, now that Customer.io
-// has an owner of that name: what was sent before reached nobody.
-func (tx *Tx) sendDependants(ws uint8, name customerio.Identifier) {
-	if prefix := ownedPrefix(kindDepends, ws, name); tx.s.registry.hangs(ws) && tx.any(prefix, after(prefix)) {
-		tx.sweepLater(sweepDependants, prefix)
+// has an owner of that name by a step with this place: what was sent before that
+// reached nobody.
+func (tx *Tx) sendDependants(ws uint8, name customerio.Identifier, place uint64) {
+	prefix := ownedPrefix(kindDepends, ws, name)
+	if !tx.s.registry.hangs(ws) || !tx.any(prefix, after(prefix)) {
+		return
+	}
+	tx.sweepLater(sweepDependants, prefix)
+	key := string(append([]byte{kindSweep, sweepDependants}, prefix...))
+	if v := tx.load(key); len(v) < 9 || binary.BigEndian.Uint64(v[1:]) < place {
+		tx.writes[key] = binary.BigEndian.AppendUint64([]byte{recordVersion}, place)
 	}
 }
 
@@ -176,22 +185,42 @@ func (g *registry) hangs(ws uint8) bool {
 	return false
 }
 
-// sendAgain lets the rows of a dependant be read again, to be sent to an owner
-// that is there now; not where it is about to be sent anyway.
-func (tx *Tx) sendAgain(prefix, key string) {
+// sendAgain lets a dependant's rows be read again, to be sent to an owner that is
+// there now since the step with this place: one row of each mapping, since all say
+// the same thing of it. Not what was sent after that, and not what is still to be
+// sent for the first time.
+func (tx *Tx) sendAgain(prefix, key string, place uint64) {
 	t := tx.thing(key[len(prefix):])
+	if t.taken > place {
+		return
+	}
+	flying := false
 	for i := range t.steps {
-		if s := &t.steps[i]; s.status != parked && !s.inFlight && hangsOn(prefix, t.key, ownersOf(t.key, s)) {
+		s := &t.steps[i]
+		flying = flying || s.inFlight
+		if s.inFlight && s.seq > place {
 			return
 		}
 	}
-	tx.rowsOf(t, func(m *mapping, key string, r *row) {
-		if m.def == nil || !r.in || !hangsOn(prefix, t.key, ownersOfRow(t.key, r)) {
-			return
+	if !t.created && !flying {
+		return // nothing of it has left: all of it is still to be sent
+	}
+	asked := map[*mapping]bool{}
+	ask := func(m *mapping, key string, r *row) {
+		if m.def != nil && r.in && !asked[m] && hangsOn(prefix, t.key, ownersOfRow(t.key, r)) {
+			asked[m] = true
+			tx.askOnceMore(t, key, r)
+			tx.askAgain(m, r)
 		}
-		tx.askOnceMore(t, key, r)
-		tx.askAgain(m, r)
+	}
+	tx.rowsOf(t, func(m *mapping, key string, r *row) {
+		if key == t.writer {
+			ask(m, key, r)
+		}
 	})
+	if t.kind() != customerio.Device { // which is of whom the newest row says
+		tx.rowsOf(t, ask)
+	}
 }
 
 // askOnceMore enters that what a row asks is news, even if it asks what it did and

@@ -3,6 +3,7 @@ package state_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/pgcio/pgcio/internal/customerio"
@@ -161,6 +162,70 @@ func TestADeviceIsGivenOn(t *testing.T) {
 		h.accept(third)
 		h.transaction(phone("1", "t1", id(2), "app", "3", "beta", "yes"))
 		h.leave()
+	}, withThings)
+}
+
+// Somebody who comes late does not get back a device that has been given on.
+func TestADeviceIsNotGivenBack(t *testing.T) {
+	bubble(t, func(h *house) {
+		asks := map[string]customerio.Ask{"1": phone("1", "t1", id(1)), "2": phone("2", "t1", id(2))}
+		h.rows = func(_ int, row []byte) *customerio.Ask { ask := asks[string(row)]; return &ask }
+		h.transaction(asks["1"])
+		h.accept(h.leave("device:t1"))
+		h.transaction(asks["2"])
+		h.accept(h.leave("device:t1"))
+		h.transaction(person(1))
+		h.accept(h.leave("id:1"))
+		if h.reread() {
+			t.Error("the row of who had it before is read again")
+		}
+		h.transaction(person(2))
+		h.accept(h.leave("id:2"))
+		if !h.reread() {
+			t.Error("the row of who has it now is not read again")
+		}
+		if got := h.leave("device:t1")[0].Operation.Person; got != id(2) {
+			t.Errorf("it is given to %s", got)
+		}
+	}, withThings)
+}
+
+// What is sent to an owner who has come is all there is to say, also where a part
+// of it was said, or waits to be said, when the owner came.
+func TestAllIsSentAgain(t *testing.T) {
+	bubble(t, func(h *house) {
+		first, second := phone("1", "t1", id(1), "app", "1"), phone("1", "t1", id(1), "app", "1", "beta", "yes")
+		h.rows = func(int, []byte) *customerio.Ask { ask := second; return &ask }
+		h.transaction(first)
+		h.accept(h.leave("device:t1"))
+		h.transaction(person(1), second)
+		h.accept(h.leave("id:1"))
+		h.reread()
+		it := h.leave("device:t1")
+		if got := string(it[0].Operation.AppendJSON(nil)); !strings.Contains(got, `"app":"1"`) || !strings.Contains(got, `"beta":"yes"`) {
+			t.Errorf("it is sent as %s", got)
+		}
+		h.accept(it)
+		if h.reread() {
+			t.Error("it is read once more")
+		}
+	}, withThings)
+}
+
+// What left after its owner, before anything was swept, is not sent again.
+func TestWhatLeftAfterItsOwnerIsNotSentAgain(t *testing.T) {
+	bubble(t, func(h *house) {
+		h.transaction(person(1), phone("1", "t1", id(1)), phone("2", "t2", id(1)))
+		h.settle(state.Settled{Item: h.leave("id:1")[0], Verdict: customerio.Verdict{Kind: customerio.Accepted}})
+		phones := h.leave("device:t1", "device:t2")
+		h.settle(state.Settled{Item: phones[0], Verdict: customerio.Verdict{Kind: customerio.Accepted}})
+		h.sweep()
+		for m := range h.opts.Mappings {
+			if rows, err := h.store.Rereads(m, 10); err != nil || len(rows) > 0 {
+				t.Errorf("%d rows are read again: %v", len(rows), err)
+			}
+		}
+		h.accept(phones[1:])
 	}, withThings)
 }
 

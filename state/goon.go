@@ -253,6 +253,13 @@ func (tx *Tx) takePartBack(m *mapping, key string, seq uint64, commit lsn.LSN) {
 	books.Waiting -= taken.changes()
 	books.Discarded += taken.changes()
 	tx.forgetPrints(t, &taken)
+	if t.kind().Owned() {
+		tx.rowsOf(t, func(of *mapping, key string, r *row) {
+			if of == m {
+				tx.askOnceMore(t, key, r)
+			}
+		})
+	}
 	tx.settled = append(tx.settled, t.key)
 	tx.letHanging(m.ws, t.key, st)
 	if st.status == ownerless {

@@ -216,7 +216,7 @@ func (tx *Tx) fits(t *thing, s *step, w *weighed) bool {
 		count += len(s.parts[i].attrs)
 		weigh(s.parts[i].attrs)
 	}
-	if bound+6*customerio.MaxIdentifier <= customerio.MaxItem && count <= customerio.MaxAttributes {
+	if bound+6*customerio.MaxIdentifier+6*len(t.key) <= customerio.MaxItem && count <= customerio.MaxAttributes {
 		return true
 	}
 	op := operationOf(t.key, s)

@@ -105,6 +105,13 @@ func (tx *Tx) rowsOf(t *thing, visit func(m *mapping, key string, r *row)) {
 		keys = append(keys, string(k[len(prefix):]))
 		return true
 	})
+	if uint64(len(keys)) < t.spilled { // some have come in this transaction
+		for key, p := range tx.places {
+			if p.body != nil && !p.gone && p.thing == t.key && !slices.Contains(keys, key) {
+				keys = append(keys, key)
+			}
+		}
+	}
 	for _, key := range keys {
 		if p := tx.place(key); p != nil && p.body != nil && p.thing == t.key {
 			visit(g.mappings[p.body.mapping], key, p.body)

@@ -26,6 +26,7 @@ type thing struct {
 	created bool   // an identify of ours that creates it was accepted
 	stamp   int64  // the last timestamp given to an identify, Unix seconds
 	sent    int64  // when the last identify was accepted, Unix milliseconds
+	taken   uint64 // of what hangs on an owner: the place of the last step that was accepted
 	epoch   uint32 // the workspace's when it was last looked at
 	writer  string // the row (rowKey) that wrote it last
 	spilled uint64 // rows whose inventory has a record of its own
@@ -264,9 +265,12 @@ func flag(set bool, bit byte) byte {
 
 func appendThing(dst []byte, t *thing) []byte {
 	start := len(dst)
-	dst = append(dst, recordVersion, flag(t.created, 1))
+	dst = append(dst, recordVersion, flag(t.created, 1)|flag(t.taken != 0, 2))
 	dst = binary.AppendVarint(dst, t.stamp)
 	dst = binary.AppendVarint(dst, t.sent)
+	if t.taken != 0 {
+		dst = binary.AppendUvarint(dst, t.taken)
+	}
 	dst = binary.AppendUvarint(dst, uint64(t.epoch))
 	dst = appendBytes(dst, t.writer)
 	dst = binary.AppendUvarint(dst, t.spilled)
@@ -296,9 +300,13 @@ func decodeThing(key string, value []byte, mem *scratch) (*thing, error) {
 	d.mem = mem
 	t := &take(mem, 1, func(m *scratch) *slab[thing] { return &m.things })[0]
 	t.key = key
-	t.created = d.byte()&1 != 0
+	f := d.byte()
+	t.created = f&1 != 0
 	t.stamp = d.int()
 	t.sent = d.int()
+	if f&2 != 0 {
+		t.taken = d.uint()
+	}
 	t.epoch = uint32(d.uint())
 	t.writer = d.string()
 	t.spilled = d.uint()

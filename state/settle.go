@@ -98,7 +98,7 @@ func (tx *Tx) accepted(it *Item) {
 	remove()
 	tx.settled = append(tx.settled, t.key)
 	if t.kind().Owned() {
-		t.created = true
+		t.created, t.taken = true, max(t.taken, sent.seq)
 		return
 	}
 	gained := tx.heldNow(it.ws, t, &sent)
@@ -106,16 +106,16 @@ func (tx *Tx) accepted(it *Item) {
 		t.created = true
 		tx.sayAgain(t)
 		tx.releaseOwner(it.ws, t)
-		tx.sendDependants(it.ws, thingID(t.key))
+		tx.sendDependants(it.ws, thingID(t.key), sent.seq)
 		for _, h := range t.held {
 			if h.accepted {
-				tx.sendDependants(it.ws, h.name)
+				tx.sendDependants(it.ws, h.name, sent.seq)
 			}
 		}
 	} else if len(gained) > 0 {
 		tx.releaseOwner(it.ws, t)
 		for _, name := range gained {
-			tx.sendDependants(it.ws, name)
+			tx.sendDependants(it.ws, name, sent.seq)
 		}
 	}
 	for _, name := range gained {

@@ -2,7 +2,9 @@ package state
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -82,16 +84,14 @@ func (s *Store) Sweep(ctx context.Context) (more bool, err error) {
 		return false, errors.Join(err, ctx.Err())
 	}
 	err = s.Update(ctx, func(tx *Tx) error {
-		key := s.nextSweep(tx.r)
-		if key == nil {
-			return nil
-		}
-		left := tx.sweep(key[1], key[2:])
-		if !left {
+		for _, key := range s.nextSweeps(tx.r, sweepsAtOnce) {
+			more = true
+			if tx.sweep(key[1], key[2:]) {
+				return nil // there is more of it
+			}
 			tx.delete(key)
 			tx.tally.sweeps--
 		}
-		more = true
 		return nil
 	})
 	return more, err
@@ -105,22 +105,33 @@ func (s *Store) toSweep() (some bool, err error) {
 		return false, nil
 	}
 	err = s.engine.view(func(r reader) error {
-		some = s.nextSweep(r) != nil
+		some = s.nextSweeps(r, 1) != nil
 		return nil
 	})
 	return some, err
 }
 
-// nextSweep finds the first record of work that need not wait for backfills.
-func (s *Store) nextSweep(r reader) (key []byte) {
-	r.scan([]byte{kindSweep}, []byte{kindSweep + 1}, func(k, _ []byte) bool {
-		if k[1] == sweepOwners && s.ownersComing(k[2], 0) {
-			return true
-		}
-		key = slices.Clone(k)
-		return false
-	})
-	return key
+// sweepsAtOnce is how many records of work one transaction settles: a commit for
+// each person whom Customer.io has just accepted would be many.
+const sweepsAtOnce = 100
+
+// nextSweeps finds the first records of work that need not wait for backfills: what
+// waits for its owner before all else.
+func (s *Store) nextSweeps(r reader, n int) (keys [][]byte) {
+	look := func(from, to []byte, skip byte) {
+		r.scan(from, to, func(k, _ []byte) bool {
+			if k[1] != skip && (k[1] != sweepOwners || !s.ownersComing(k[2], 0)) {
+				keys = append(keys, slices.Clone(k))
+			}
+			return len(keys) < n
+		})
+	}
+	first := []byte{kindSweep, sweepOwner}
+	look(first, after(first), 0)
+	if len(keys) < n {
+		look([]byte{kindSweep}, []byte{kindSweep + 1}, sweepOwner)
+	}
+	return keys
 }
 
 // sweep does a piece of one record's work and tells whether any is left.
@@ -142,7 +153,11 @@ func (tx *Tx) sweep(kind byte, what []byte) (left bool) {
 	case sweepOwners:
 		return tx.each([]byte{kindOwnerOf, what[0]}, func(key string, value []byte) { tx.releaseOwned(key, value, ownerless) })
 	case sweepDependants:
-		return tx.each(what, func(key string, _ []byte) { tx.sendAgain(string(what), key) })
+		place := uint64(math.MaxUint64)
+		if v := tx.load(string(append([]byte{kindSweep, sweepDependants}, what...))); len(v) >= 9 {
+			place = binary.BigEndian.Uint64(v[1:])
+		}
+		return tx.each(what, func(key string, _ []byte) { tx.sendAgain(string(what), key, place) })
 	case sweepHeld:
 		return tx.eachFrom(what, []byte{kindAside, byte(parked)}, func(key string, value []byte) { tx.tryHeld(string(what), key, value) })
 	default: // sweepOwner
@@ -247,6 +262,7 @@ func (tx *Tx) behind(ws uint8, t *thing, released uint64) {
 	at := slices.IndexFunc(t.steps, func(s step) bool { return s.seq == released })
 	for i := at + 1; i < len(t.steps); i++ {
 		if s := &t.steps[i]; s.status == waiting && !s.inFlight && s.seq < released {
+			tx.letHanging(ws, t.key, s)
 			tx.dequeue(ws, t.key, s)
 			s.seq = tx.next()
 			s.since, s.joined = s.seq, s.seq
