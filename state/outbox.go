@@ -17,7 +17,9 @@ func (tx *Tx) queue(m *mapping, t *thing, w *weighed, address customerio.Identif
 		if sent {
 			// What it wrote may be there, and what it carries from now on is news.
 			for h := range t.held {
-				t.held[h].accepted = t.held[h].accepted || tx.stepWrites(last, t.held[h].name)
+				if !t.held[h].accepted && tx.stepWrites(last, t.held[h].name) {
+					t.held[h].accepted, t.held[h].maybe = true, true
+				}
 			}
 		}
 		tx.join(m, t, last, w, stops, changes, o)

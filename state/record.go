@@ -44,6 +44,7 @@ type thing struct {
 type holding struct {
 	name     customerio.Identifier
 	accepted bool
+	maybe    bool // accepted only perhaps: by an operation whose reply a crash has lost
 }
 
 // link is another thing, and the seq when it came to share an identifier.
@@ -147,7 +148,7 @@ func (t *thing) enter(epoch uint32) {
 	}
 	t.epoch, t.created = epoch, false
 	for i := range t.held {
-		t.held[i].accepted = false
+		t.held[i].accepted, t.held[i].maybe = false, false
 	}
 }
 
@@ -276,7 +277,7 @@ func appendThing(dst []byte, t *thing) []byte {
 	dst = binary.AppendUvarint(dst, t.spilled)
 	dst = binary.AppendUvarint(dst, uint64(len(t.held)))
 	for _, h := range t.held {
-		dst = appendIdentifier(append(dst, flag(h.accepted, 1)), h.name)
+		dst = appendIdentifier(append(dst, flag(h.accepted, 1)|flag(h.maybe, 2)), h.name)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(t.links)))
 	for _, l := range t.links {
@@ -313,7 +314,8 @@ func decodeThing(key string, value []byte, mem *scratch) (*thing, error) {
 	if n := d.count(3); n > 0 {
 		t.held = make([]holding, n)
 		for i := range t.held {
-			t.held[i].accepted = d.byte()&1 != 0
+			f := d.byte()
+			t.held[i].accepted, t.held[i].maybe = f&1 != 0, f&2 != 0
 			t.held[i].name = d.identifier()
 		}
 	}

@@ -132,10 +132,10 @@ func (tx *Tx) accepted(it *Item) {
 func (tx *Tx) heldNow(ws uint8, t *thing, sent *step) (gained []customerio.Identifier) {
 	for h := range t.held {
 		if tx.stepWrites(sent, t.held[h].name) {
-			if !t.held[h].accepted {
+			if !t.held[h].accepted || t.held[h].maybe {
 				gained = append(gained, t.held[h].name)
 			}
-			t.held[h].accepted = true
+			t.held[h].accepted, t.held[h].maybe = true, false
 		}
 	}
 	for _, name := range sent.stops {
@@ -152,7 +152,7 @@ func (tx *Tx) heldNow(ws uint8, t *thing, sent *step) (gained []customerio.Ident
 		}
 		for h := range t.held {
 			if t.held[h].name == name {
-				t.held[h].accepted = false
+				t.held[h].accepted, t.held[h].maybe = false, false
 			}
 		}
 	}
