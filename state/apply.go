@@ -104,11 +104,10 @@ func (tx *Tx) applyRow(m *mapping, ask *customerio.Ask, o *Origin) {
 	books.Received += o.changes()
 	b := tx.s.backfillOf(m)
 	if ask.Answer == customerio.Truncated {
-		// A row that goes away changes nothing under these behaviors, but what was
-		// read before the truncate must not bring it back as news.
-		if b.running() || tx.tally.waitingRows() {
-			tx.truncated(m, b, o.XID)
-		}
+		// A row that goes away changes nothing under these behaviors, but what a
+		// snapshot from before the truncate shows must not bring it back as news: not
+		// to a page, nor when a row is asked for later.
+		tx.truncated(m, b, o.XID)
 		books.Ignored++
 		return
 	}

@@ -25,7 +25,7 @@ type backfill struct {
 	cursor    []string // key of the last row stored
 	rows      uint64
 	total     int64  // estimated; -1 unknown
-	truncated uint64 // xid of the newest truncate streamed since it began, or while rows waited to be read
+	truncated uint64 // xid of the newest truncate that was streamed
 	first     bool
 }
 
