@@ -274,9 +274,17 @@ func clash(specs []Spec, a int, aName string, b int, bName string) strict.Proble
 	case a == b:
 		return at.Problem("", "the attributes %q and %q contain each other", aName, bName)
 	case aName == bName:
-		return at.Problem("", "mapping %q sets the attribute %q of a %s too; one mapping may", specs[a].Name, aName, specs[b].Object)
+		return at.Problem("", "mapping %q sets the attribute %q of %s too; one mapping may", specs[a].Name, aName, one(specs[b].Object))
 	}
-	return at.Problem("", "mapping %q sets %q of a %s, and %q contains or is part of it; one mapping may", specs[a].Name, aName, specs[b].Object, bName)
+	return at.Problem("", "mapping %q sets %q of %s, and %q contains or is part of it; one mapping may", specs[a].Name, aName, one(specs[b].Object), bName)
+}
+
+// one puts the article before an object's name.
+func one(object string) string {
+	if object == "object" {
+		return "an object"
+	}
+	return "a " + object
 }
 
 func unique(problems []strict.Problem) []strict.Problem {
