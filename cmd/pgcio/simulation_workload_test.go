@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,9 +14,10 @@ import (
 // workload is what the statements of a world remember, and what they promise
 // that Customer.io will hold.
 type workload struct {
-	fixed     bool // addresses stay with their users
-	clock     int  // statements so far
-	slotClock int  // when the slot was created
+	fixed     bool  // addresses stay with their users
+	kinds     []int // of statement to choose from
+	clock     int   // statements so far
+	slotClock int   // when the slot was created
 	given     map[string]int
 	emails    int
 	loose     []string           // addresses their holders have given up
@@ -35,8 +37,30 @@ type eventOf struct {
 	user, total, placed string
 }
 
-func newWorkload() workload {
+// statementKinds is how many kinds of statement there are.
+const statementKinds = 37
+
+// kindsOf gives half of the seeds every kind of statement, and the others each kind
+// never, now and then, or often: what happens rarely where everything may happen
+// happens often in some.
+func kindsOf(rng *rand.Rand) (kinds []int) {
+	all := rng.IntN(2) == 0
+	for kind := range statementKinds {
+		times := 1
+		if !all {
+			times = []int{0, 1, 1, 4}[rng.IntN(4)]
+		}
+		if kind == 0 {
+			times = max(times, 1) // users, on whom everything hangs
+		}
+		kinds = append(kinds, slices.Repeat([]int{kind}, times)...)
+	}
+	return kinds
+}
+
+func newWorkload(rng *rand.Rand) workload {
 	return workload{
+		kinds: kindsOf(rng),
 		given: map[string]int{}, birth: map[string]int{}, named: map[string]int{}, unclear: map[string]bool{},
 		events: map[string]eventOf{}, doubled: map[string]bool{}, visited: map[string]string{}, fresh: map[string]bool{},
 	}
@@ -70,7 +94,7 @@ func out(user []cdc.Column) bool { return user == nil || value(user[userDeleted]
 
 // statement is one statement of the workload.
 func (w *world) statement(t *worldTxn) {
-	kind := w.rng.IntN(37)
+	kind := w.kinds[w.rng.IntN(len(w.kinds))]
 	if w.open && w.xid < w.slotXID+8 && w.rng.IntN(3) == 0 {
 		kind = 25 // orders of people whom a backfill is still to meet
 	}

@@ -120,7 +120,7 @@ func newWorld(seed uint64) *world {
 			accounts: worldTable(7, "accounts", "id", "name"),
 			seats:    worldTable(8, "seats", "id", "user_id", "account_id", "role"),
 		},
-		workload: newWorkload(),
+		workload: newWorkload(rand.New(rand.NewPCG(seed, 4))),
 	}
 	for name := range w.tables {
 		w.rows[name] = map[string][]rowVersion{}
