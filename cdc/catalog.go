@@ -127,7 +127,7 @@ func readColumns(ctx context.Context, s *session, _ Config, tables map[uint32]*T
 	if err != nil {
 		return fmt.Errorf("reading pg_attribute: %w", err)
 	}
-	catalog := &typeCatalog{open: func(context.Context) (*session, func(), error) { return s, func() {}, nil }}
+	catalog := &typeCatalog{within: ctx, open: func(context.Context) (*session, func(), error) { return s, func() {}, nil }}
 	var typeOIDs []uint32
 	for i := range r {
 		typeOIDs = append(typeOIDs, oid(r.text(i, 2)))

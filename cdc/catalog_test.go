@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -235,6 +239,11 @@ func TestManageFalseSaysWhatToRun(t *testing.T) {
 func TestTLSDefault(t *testing.T) {
 	t.Setenv("PGSSLMODE", "")
 	t.Setenv("PGSERVICE", "")
+	services := filepath.Join(t.TempDir(), "services")
+	if err := os.WriteFile(services, []byte("[bare]\nhost=db.example.com\n[open]\nhost=db.example.com\nsslmode=prefer\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PGSERVICEFILE", services)
 	verifies := func(c *pgconn.Config) bool {
 		return c.TLSConfig != nil && !c.TLSConfig.InsecureSkipVerify && len(c.Fallbacks) == 0
 	}
@@ -247,6 +256,10 @@ func TestTLSDefault(t *testing.T) {
 		"postgres://service:sslmode@service.example.com/service":                      true,
 		"host=service.example.com user=sslmode password='it is sslmode=a' dbname=app": true,
 		"host=service.example.com user=u password='\\' sslmode=disable' dbname=app":   true,
+		"postgres:///app?service=bare":                                                true,
+		"service=bare user=u":                                                         true,
+		"postgres:///app?service=open":                                                false,
+		"service = 'open' user=u":                                                     false,
 		"postgres://u@localhost/app":                                                  false,
 		"postgres://u@/app?host=/run/postgresql":                                      false,
 		"postgres://u@127.0.0.1/app":                                                  false,
@@ -287,11 +300,13 @@ func TestNewTimeline(t *testing.T) {
 	copied := pgtest.New(t, pgtest.Options{CopyOf: cluster, Files: map[string]string{"standby.signal": ""}}).DB()
 	copied.Exec(t, `SELECT pg_promote()`)
 	cfg.URL = copied.URL()
+	var told atomic.Int32
+	cfg.Moved = func(_ context.Context, id Identity) error { told.Store(id.Timeline); return nil }
 	q := resume(t, cfg, from)
 	copied.Exec(t, `INSERT INTO users VALUES (2)`)
 	q.want("insert users {id=2 email=null bio=null}")
-	if id := q.src.Identity(); id.Timeline != from.Identity.Timeline+1 {
-		t.Errorf("timeline %d after %d", id.Timeline, from.Identity.Timeline)
+	if is := told.Load(); is != from.Identity.Timeline+1 {
+		t.Errorf("timeline %d after %d: it was not told before anything was streamed", is, from.Identity.Timeline)
 	}
 	q.stop()
 	late := from
@@ -305,4 +320,83 @@ func TestSetupIsCancelled(t *testing.T) {
 	if _, _, err := Setup(ctx, Config{URL: "postgres://127.0.0.1:1/none"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("err %v", err)
 	}
+}
+
+// T56, T58: the pinned settings win over other spellings of them.
+func TestPinnedSettings(t *testing.T) {
+	t.Setenv("PGTZ", "Europe/Berlin")
+	db := pgtest.NewDatabase(t)
+	cfg := config(t, db)
+	u, err := url.Parse(cfg.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("datestyle", "German")
+	q.Set("INTERVALSTYLE", "iso_8601")
+	u.RawQuery = q.Encode()
+	cfg.URL = u.String()
+	for range 10 { // which of two spellings wins is chance
+		for _, m := range []mode{ordinary, replicating} {
+			s, err := connect(testContext(t), cfg.withDefaults(), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := s.query(testContext(t), "SELECT current_setting('TimeZone'), current_setting('DateStyle'), current_setting('IntervalStyle')")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.text(0, 0) + " " + r.text(0, 1) + " " + r.text(0, 2); got != "UTC ISO, MDY postgres" {
+				t.Errorf("settings %s", got)
+			}
+			s.close()
+		}
+	}
+}
+
+// Of two servers all connections are to the one that is streamed from (T24).
+func TestOneServer(t *testing.T) {
+	cluster := pgtest.New(t)
+	db := cluster.DB()
+	db.Exec(t, usersTable)
+	cfg := config(t, db, "public.users")
+	if _, _, err := Setup(testContext(t), cfg); err != nil {
+		t.Fatal(err)
+	}
+	s, err := connect(testContext(t), cfg.withDefaults(), ordinary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.close()
+	other := cfg.withDefaults()
+	other.URL, other.at = pgtest.NewDatabase(t).URL(), s.at
+	if _, err := connect(testContext(t), other, ordinary); err == nil || !strings.Contains(err.Error(), "is not the server that is streamed from") {
+		t.Errorf("connected to another server: %v", err)
+	}
+	other.URL, other.at = db.URL(), s.at
+	if s, err = connect(testContext(t), other, ordinary); err != nil {
+		t.Fatal(err)
+	}
+	s.close()
+}
+
+// A standby without the slot is waited at: its primary may have it.
+func TestStandbyWithoutTheSlot(t *testing.T) {
+	cluster := pgtest.New(t)
+	db := cluster.DB()
+	db.Exec(t, usersTable)
+	cfg := config(t, db, "public.users")
+	from := begin(t, cfg).stop()
+	if _, err := cluster.Stop(testContext(t), pgtest.Fast); err != nil {
+		t.Fatal(err)
+	}
+	standby := pgtest.New(t, pgtest.Options{CopyOf: cluster, Files: map[string]string{"standby.signal": ""}}).DB()
+	standby.Exec(t, "SELECT pg_drop_replication_slot('"+cfg.Slot+"')")
+	cfg.URL = standby.URL()
+	p := resume(t, cfg, from)
+	waitFor(t, "the standby to be named", func() bool {
+		return strings.Contains(p.src.Status().LastError, "is a standby without replication slot")
+	})
+	standby.Exec(t, `SELECT pg_promote()`)
+	wantGap(t, p.ends(), "replication slot "+cfg.Slot)
 }

@@ -1,6 +1,7 @@
 package cdc
 
 import (
+	"context"
 	"log/slog"
 	"time"
 )
@@ -31,8 +32,9 @@ type Config struct {
 	// StatusInterval (10s, or a third of the server's wal_sender_timeout if that
 	// is less) is how often Postgres is told where we are, whatever else goes on.
 	StatusInterval time.Duration
-	// SilenceTimeout (90s) is how long the server may say nothing, though asked
-	// every StatusInterval, until the connection counts as dead (T18).
+	// SilenceTimeout (90s, or three quarters of the server's wal_sender_timeout if
+	// that is more) is how long the server may say nothing, though asked every
+	// StatusInterval, until the connection counts as dead (T18).
 	SilenceTimeout time.Duration
 	// StallTimeout (30s) is how long what was handed on may stay unstored until
 	// we disconnect, so as not to hold up a shutdown of the database (T22).
@@ -50,6 +52,15 @@ type Config struct {
 	// alarm.
 	RetainedAlarm int64
 
+	// Moved is told before anything is streamed that the source is on a later
+	// timeline, which goes on from the one that was stored: the next start compares
+	// with it. nil: nobody needs to know.
+	Moved func(context.Context, Identity) error
+
+	// InsertsOnly tells that only inserted rows matter: a publication of inserts
+	// alone will do.
+	InsertsOnly bool
+
 	// Progress is told what Setup waits for; nil: it is logged.
 	Progress func(string)
 
@@ -57,6 +68,8 @@ type Config struct {
 	// after-receive, before-hand, after-hand, before-status, after-status,
 	// publication-created, slot-created, page-read.
 	Fail func(point string)
+
+	at string // the one address to connect to; "": any that URL names
 }
 
 func (c Config) withDefaults() Config {

@@ -310,14 +310,17 @@ func (d *decoder) relation(c *cursor) error {
 	if c.short {
 		return errShort
 	}
-	types, err := d.types.types(oids, d.names)
-	if err != nil {
-		return fmt.Errorf("finding the types of %s: %w", t, err)
+	wanted := d.wanted == nil || d.wanted[t.String()]
+	if wanted { // of others nothing is decoded
+		types, err := d.types.types(oids, d.names)
+		if err != nil {
+			return fmt.Errorf("finding the types of %s: %w", t, err)
+		}
+		for i := range t.Columns {
+			t.Columns[i].Type = types[oids[i]]
+		}
 	}
-	for i := range t.Columns {
-		t.Columns[i].Type = types[oids[i]]
-	}
-	d.tables[oid] = &relation{oid: oid, table: t, wanted: d.wanted == nil || d.wanted[t.String()]}
+	d.tables[oid] = &relation{oid: oid, table: t, wanted: wanted}
 	d.last = nil
 	return nil
 }

@@ -396,7 +396,7 @@ func TestStreamAllocatesNothing(t *testing.T) {
 		m = append(message("w").u64(0).u64(0).u64(0), m...)
 		w.buf = append(append(message(w.buf), 'd').u32(4+len(m)), m...)
 	}
-	st := newStream(s, w, facts{})
+	st := newStream(t.Context(), s, w, facts{}, s.cfg)
 	st.d = newDecoder(namedTypes{}, nil, position{}, 0)
 	frame(relationMessage(7, "t", "id", "v"))
 	w.w = len(w.buf)

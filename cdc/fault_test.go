@@ -341,7 +341,7 @@ func TestPublicationHistory(t *testing.T) {
 	})
 	t.Run("a warning", func(t *testing.T) { // what 18 sends instead of an error
 		s := New(Config{})
-		st := newStream(s, nil, facts{})
+		st := newStream(t.Context(), s, nil, facts{}, s.cfg)
 		warning := message("S").str("WARNING").str("C55000").str("Mskipped loading publication \"pgcio\"")
 		wantGap(t, st.notice(append(warning, 0)), "skipped loading publication")
 		translated := message("S").str("WARNUNG").str("C55000").str("MLaden der Publikation »pgcio« wurde übersprungen")

@@ -1,6 +1,7 @@
 package cdc
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -61,6 +62,11 @@ func verify(ctx context.Context, s *session, cfg Config, expect Identity, at lsn
 	if err != nil {
 		return id, err
 	}
+	if !slot.Exists {
+		if standby, err := inRecovery(ctx, s); err != nil || standby {
+			return id, cmp.Or(err, error(&standbyError{cfg.Slot}))
+		}
+	}
 	if err := slot.usable(cfg, id.Database, at); err != nil {
 		return id, err
 	}
@@ -68,6 +74,21 @@ func verify(ctx context.Context, s *session, cfg Config, expect Identity, at lsn
 		return id, gap(at, end, "the state is ahead of the server, which was restored or replaced by an older copy")
 	}
 	return id, nil
+}
+
+// standbyError: a standby does not have the slot, which its primary may have.
+type standbyError struct{ slot string }
+
+func (e *standbyError) Error() string {
+	return advised(fmt.Sprintf("this server is a standby without replication slot %s", e.slot), "to be led to the primary, name all servers in postgres.url, with target_session_attrs=read-write")
+}
+
+func inRecovery(ctx context.Context, s *session) (bool, error) {
+	r, err := s.query(ctx, "SELECT pg_is_in_recovery()")
+	if err != nil {
+		return false, err
+	}
+	return r.bool(0, 0), nil
 }
 
 // verifyTimeline lets a new timeline pass if it left the old one at or after

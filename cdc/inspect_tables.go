@@ -31,18 +31,8 @@ func (i *inspection) publication(ctx context.Context) (err error) {
 		}
 		return nil
 	}
-	var lacks []string
-	for _, p := range []struct {
-		has  bool
-		name string
-	}{{i.pub.Insert, "insert"}, {i.pub.Update, "update"}, {i.pub.Delete, "delete"}, {i.pub.Truncate, "truncate"}} {
-		if !p.has {
-			lacks = append(lacks, p.name)
-		}
-	}
-	if len(lacks) > 0 {
-		i.add(Warning, subject, fmt.Sprintf("ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate');", quoteIdent(i.cfg.Publication)),
-			"does not publish %s: such changes are never seen", strings.Join(lacks, ", "))
+	if lacks := i.pub.lacks(); len(lacks) > 0 {
+		i.add(Warning, subject, i.cfg.publishAll(), "does not publish %s: such changes are never seen", strings.Join(lacks, ", "))
 	}
 	if i.pub.AllTables && (i.pub.Update || i.pub.Delete) {
 		return i.allTables(ctx, subject)
@@ -209,7 +199,6 @@ func (i *inspection) identity(subject string, t *Table) {
 
 // published looks at whether, and as what, its changes are sent.
 func (i *inspection) published(subject string, t *Table, f tableFacts) {
-	viaRoot := fmt.Sprintf("ALTER PUBLICATION %s SET (publish_via_partition_root = true);", quoteIdent(i.cfg.Publication))
 	add := strings.Join(publicationSQL(i.cfg, true, []*Table{t}), " ")
 	switch {
 	case !i.pub.Exists:
@@ -218,7 +207,8 @@ func (i *inspection) published(subject string, t *Table, f tableFacts) {
 		}
 		return
 	case t.Kind == 'p' && !i.pub.ViaRoot:
-		i.add(Failure, subject, viaRoot, "it is partitioned, and the publication sends its changes under the names of its partitions")
+		problem, fix := i.cfg.underLeaves()
+		i.add(Failure, subject, fix, "%s", problem)
 		return
 	case f.leaf && i.pub.ViaRoot:
 		i.add(Warning, subject, "map the partitioned table", "it is a partition, and changes made by way of the partitioned table may be sent under that one's name")

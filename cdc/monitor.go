@@ -83,6 +83,9 @@ func (s *Source) look(ctx context.Context) error {
 			return err
 		}
 		var missing []string
+		if lacks := pub.lacks(); pub.Exists && len(lacks) > 0 && (!s.cfg.InsertsOnly || !pub.Insert) {
+			missing = append(missing, advised(fmt.Sprintf("publication %s does not publish %s: such changes are never seen", s.cfg.Publication, strings.Join(lacks, ", ")), s.cfg.publishAll()))
+		}
 		for _, p := range problems {
 			missing = append(missing, p.Error())
 		}

@@ -41,7 +41,14 @@ const (
 	fenceInterval = 250 * time.Millisecond // how often open transactions are looked at
 	flushInterval = 10 * time.Millisecond  // how often the flushed position is
 	planTTL       = time.Second            // how long a table's description is believed
+	// stepTimeout is how long a page may take: a condition without an index may
+	// have to look at a whole table, but a connection that hangs ends some time.
+	stepTimeout = 30 * time.Minute
 )
+
+// pagesWaiting is how many bytes of pages may wait for the stream to pass them,
+// as they all do inside a long transaction: past that none is read.
+const pagesWaiting = 16 << 20
 
 func (p *pager) init(s *Source) { p.s, p.wakes = s, make(chan struct{}, 1) }
 
@@ -95,8 +102,12 @@ func (p *pager) done(b *Batch) {
 		if f.batch == b {
 			p.pages = append(p.pages[:i], p.pages[i+1:]...)
 			p.count--
-			return
+			break
 		}
+	}
+	select {
+	case p.wakes <- struct{}{}: // there is room for another
+	default:
 	}
 }
 
@@ -123,12 +134,14 @@ func (p *pager) again() {
 }
 
 // run reads until ctx ends.
-func (p *pager) run(ctx context.Context) {
-	r := reader{p: p, plans: map[string]*plan{}}
+func (p *pager) run(ctx context.Context, cfg Config) {
+	r := reader{p: p, cfg: cfg, plans: map[string]*plan{}}
 	defer r.close()
 	pause := p.s.cfg.RetryMin
 	for ctx.Err() == nil {
-		idle, err := r.step(ctx)
+		step, cancel := context.WithTimeout(ctx, stepTimeout)
+		idle, err := r.step(step)
+		cancel()
 		if err == nil {
 			pause = p.s.cfg.RetryMin
 			p.idle(ctx, idle, &r)
@@ -165,10 +178,15 @@ func (p *pager) idle(ctx context.Context, d time.Duration, r *reader) {
 func (p *pager) next() (ready, waiting *wanted, unsettled *fence) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	size := 0
 	for _, f := range p.pages {
+		size += f.batch.size
 		if !f.settled {
 			unsettled = f
 		}
+	}
+	if size > pagesWaiting {
+		return nil, nil, unsettled
 	}
 	for _, w := range p.wants {
 		if w.After != nil || w.Keys != nil {
@@ -196,6 +214,7 @@ func (p *pager) remove(w *wanted) {
 // reader is the pager's connection and what is known by it.
 type reader struct {
 	p           *pager
+	cfg         Config
 	session     *session
 	plans       map[string]*plan
 	writerDelay time.Duration
@@ -212,7 +231,7 @@ func (r *reader) open(ctx context.Context) error {
 	if r.session != nil {
 		return nil
 	}
-	s, err := connect(ctx, r.p.s.cfg, ordinary)
+	s, err := connect(ctx, r.cfg, ordinary)
 	if err != nil {
 		return err
 	}

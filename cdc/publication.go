@@ -76,6 +76,9 @@ func publish(ctx context.Context, s *session, cfg Config) (Published, error) {
 		cfg.fail("publication-created")
 		return Published{Created: true, Tables: names(missing)}, nil
 	}
+	if !pub.Owned {
+		return Published{}, unowned(cfg, missing)
+	}
 	// One by one: a partition beside its root is in the publication and not shown by
 	// it, and such a one must not keep the others out.
 	var added []*Table
@@ -85,11 +88,44 @@ func publish(ctx context.Context, s *session, cfg Config) (Published, error) {
 		case err == nil:
 			added = append(added, t)
 		case code(err) != codeDuplicate:
+			if code(err) == codePrivilege {
+				return Published{}, unowned(cfg, missing)
+			}
 			return Published{}, fmt.Errorf("publishing tables (%s): %w", sql, err)
 		}
 	}
 	cfg.fail("publication-created")
 	return Published{Tables: names(added)}, nil
+}
+
+// unowned says what the owner of the tables and of the publication has to run.
+func unowned(cfg Config, missing []*Table) error {
+	return &UnfitError{"publication " + cfg.Publication, fmt.Sprintf("publication %s lacks %s, and this role does not own both", cfg.Publication, strings.Join(names(missing), ", ")),
+		"have their owner run: " + strings.Join(publicationSQL(cfg, true, missing), " ")}
+}
+
+// lacks are the kinds of change that the publication leaves out.
+func (p publicationRow) lacks() (kinds []string) {
+	for _, k := range []struct {
+		has  bool
+		name string
+	}{{p.Insert, "insert"}, {p.Update, "update"}, {p.Delete, "delete"}, {p.Truncate, "truncate"}} {
+		if !k.has {
+			kinds = append(kinds, k.name)
+		}
+	}
+	return kinds
+}
+
+// publishAll is the statement that has them all published.
+func (c Config) publishAll() string {
+	return fmt.Sprintf("ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate');", quoteIdent(c.Publication))
+}
+
+// underLeaves is what keeps a partitioned table from being followed (T35).
+func (c Config) underLeaves() (problem, fix string) {
+	return "it is partitioned, and the publication sends its changes under the names of its partitions",
+		fmt.Sprintf("ALTER PUBLICATION %s SET (publish_via_partition_root = true);", quoteIdent(c.Publication))
 }
 
 func names(tables []*Table) (all []string) {
@@ -112,6 +148,11 @@ func unpublished(ctx context.Context, s *session, cfg Config) (pub publicationRo
 	for _, name := range cfg.Tables {
 		t := tables[name]
 		if t == nil || t.Published || slices.Contains(missing, t) {
+			continue
+		}
+		if pub.Exists && t.Kind == 'p' && !pub.ViaRoot {
+			problem, fix := cfg.underLeaves()
+			problems = append(problems, &TableError{Table: t.String(), Reason: advised(problem, fix)})
 			continue
 		}
 		missing = append(missing, t)

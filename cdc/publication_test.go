@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -233,4 +234,43 @@ func TestPublishAddsWhatIsMissing(t *testing.T) {
 	if n := db.Value(t, `SELECT count(*) FROM pg_publication_tables WHERE tablename = 'users'`); n != "1" {
 		t.Error("users is not published")
 	}
+}
+
+// What the publication does not send is never seen: not in silence.
+func TestPublicationOfInsertsAlone(t *testing.T) {
+	db := pgtest.NewDatabase(t)
+	db.Exec(t, usersTable)
+	cfg := config(t, db, "public.users")
+	cfg.MonitorInterval = 300 * time.Millisecond
+	p := begin(t, cfg)
+	db.Exec(t, `ALTER PUBLICATION pgcio SET (publish = 'insert')`)
+	waitFor(t, "the alarm", func() bool {
+		return slices.ContainsFunc(p.src.Status().Alarms, func(a Alarm) bool {
+			return a.Name == AlarmPublication && strings.Contains(a.Detail, "does not publish update, delete, truncate")
+		})
+	})
+	p.stop()
+	cfg.InsertsOnly = true // where only events are made
+	q := resume(t, cfg, p.resume())
+	waitFor(t, "a look", func() bool { return !q.src.Status().Looked.IsZero() })
+	if alarms := q.src.Status().Alarms; len(alarms) > 0 {
+		t.Errorf("alarms %v", alarms)
+	}
+}
+
+// T35: what is sent under the names of partitions is not of the mapped table.
+func TestPartitionedUnderItsLeaves(t *testing.T) {
+	db := pgtest.NewDatabase(t)
+	db.Exec(t, `CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF t FOR VALUES FROM (0) TO (10);
+		CREATE PUBLICATION pgcio FOR TABLE t`)
+	cfg := config(t, db, "public.t")
+	_, err := Publish(testContext(t), cfg)
+	const fix = `ALTER PUBLICATION "pgcio" SET (publish_via_partition_root = true);`
+	if err == nil || !strings.Contains(err.Error(), fix) {
+		t.Fatalf("published: %v", err)
+	}
+	db.Exec(t, fix)
+	p := begin(t, cfg)
+	db.Exec(t, `INSERT INTO t VALUES (1)`)
+	p.want("insert t {id=1}")
 }

@@ -14,7 +14,7 @@ import (
 // rows with given keys (Keys). The source answers it with a Batch of Read
 // changes, handed on once the stream has passed the page's position.
 type Want struct {
-	ID    string   // the asker's name for it, given back in Page.Want
+	ID    any      // the asker's name for it, given back in Page.Want
 	Table string   // "schema.name"
 	Key   []string // the columns that identify a row; pages are ordered by them
 

@@ -1,19 +1,23 @@
 package cdc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgservicefile"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 
@@ -56,7 +60,8 @@ const (
 // session is one connection, used by one goroutine at a time.
 type session struct {
 	*pgconn.PgConn
-	version int // of the server, as 150004
+	version int    // of the server, as 150004
+	at      string // the address it was made to
 }
 
 // connectTimeout bounds connecting where the URL does not say connect_timeout:
@@ -68,11 +73,13 @@ func connect(ctx context.Context, cfg Config, m mode) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(pc.RuntimeParams, pinned)
-	pc.RuntimeParams["application_name"] = cfg.ApplicationName
+	pin(pc.RuntimeParams, pinned)
+	pin(pc.RuntimeParams, map[string]string{"application_name": cfg.ApplicationName})
 	if m == replicating {
-		pc.RuntimeParams["replication"] = "database"
+		pin(pc.RuntimeParams, map[string]string{"replication": "database"})
 	}
+	s := &session{}
+	s.only(pc, cfg.at)
 	if pc.ConnectTimeout == 0 {
 		pc.ConnectTimeout = connectTimeout
 	}
@@ -87,7 +94,7 @@ func connect(ctx context.Context, cfg Config, m mode) (*session, error) {
 	if err != nil {
 		return nil, &connectError{err}
 	}
-	s := &session{PgConn: conn, version: serverVersion(conn.ParameterStatus("server_version"))}
+	s.PgConn, s.version = conn, serverVersion(conn.ParameterStatus("server_version"))
 	if sql := s.settings(); sql != "" {
 		if _, err := s.query(ctx, sql); err != nil {
 			s.close()
@@ -95,6 +102,37 @@ func connect(ctx context.Context, cfg Config, m mode) (*session, error) {
 		}
 	}
 	return s, nil
+}
+
+// pin sets parameters in the place of what the URL or the environment say of them.
+// Postgres takes names in any case, and of two spellings either may win.
+func pin(params, values map[string]string) {
+	for name := range params {
+		for pinned := range values {
+			if strings.EqualFold(name, pinned) {
+				delete(params, name)
+			}
+		}
+	}
+	maps.Copy(params, values)
+}
+
+// only lets a connection be made to one address alone ("": to any that the URL
+// names), and notes which it was. Of several hosts each connection would choose
+// for itself: what is read beside the stream, and what notices a shutdown, must
+// be of the server that is streamed from.
+func (s *session) only(pc *pgconn.Config, address string) {
+	dial := pc.DialFunc
+	pc.DialFunc = func(ctx context.Context, network, to string) (net.Conn, error) {
+		if s.PgConn != nil {
+			return dial(ctx, network, to) // to cancel a statement
+		}
+		if address != "" && to != address {
+			return nil, fmt.Errorf("%s is not the server that is streamed from, which is at %s", to, address)
+		}
+		s.at = to
+		return dial(ctx, network, to)
+	}
 }
 
 // settings are what depends on the server. Limits that only some versions know
@@ -149,12 +187,13 @@ func parseURL(text string) (*pgconn.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if os.Getenv("PGSSLMODE") != "" || os.Getenv("PGSERVICE") != "" || isLocal(pc) {
+	if os.Getenv("PGSSLMODE") != "" || isLocal(pc) {
 		return pc, nil
 	}
+	service := os.Getenv("PGSERVICE")
 	if u, err := url.Parse(text); err == nil && isURL(u) {
 		q := u.Query()
-		if q.Has("sslmode") || q.Has("service") {
+		if q.Has("sslmode") || serviceSaysTLS(cmp.Or(q.Get("service"), service)) {
 			return pc, nil
 		}
 		q.Set("sslmode", "verify-full")
@@ -165,13 +204,40 @@ func parseURL(text string) (*pgconn.Config, error) {
 	if saysTLS.MatchString(quoted.ReplaceAllString(text, "''")) {
 		return pc, nil
 	}
+	if m := namesService.FindStringSubmatch(text); m != nil {
+		service = strings.Trim(m[2], "'")
+	}
+	if serviceSaysTLS(service) {
+		return pc, nil
+	}
 	return parseConfig(text + " sslmode=verify-full")
 }
 
 var (
-	saysTLS = regexp.MustCompile(`(^|\s)(sslmode|service)\s*=`)
-	quoted  = regexp.MustCompile(`'(\\.|[^'\\])*'`)
+	saysTLS      = regexp.MustCompile(`(^|\s)sslmode\s*=`)
+	namesService = regexp.MustCompile(`(^|\s)service\s*=\s*('[^']*'|\S+)`)
+	quoted       = regexp.MustCompile(`'(\\.|[^'\\])*'`)
 )
+
+// serviceSaysTLS tells whether a service of the service file says sslmode. The
+// file has been read once, so that it can be.
+func serviceSaysTLS(name string) bool {
+	if name == "" {
+		return false
+	}
+	path := os.Getenv("PGSERVICEFILE")
+	if path == "" {
+		if home, err := os.UserHomeDir(); err == nil {
+			path = filepath.Join(home, ".pg_service.conf")
+		}
+	}
+	file, err := pgservicefile.ReadServicefile(path)
+	if err != nil {
+		return false
+	}
+	service, err := file.GetService(name)
+	return err == nil && service.Settings["sslmode"] != ""
+}
 
 // CheckURL tells whether a connection string can be read, without connecting.
 func CheckURL(text string) error {
@@ -266,7 +332,10 @@ func ask(ctx context.Context, cfg Config, do func(*session) error) error {
 		return err
 	}
 	defer s.close()
-	return do(s)
+	if err = do(s); err != nil && ctx.Err() != nil {
+		return ctx.Err() // the server may only say that the statement was cancelled
+	}
+	return err
 }
 
 // code is the SQLSTATE of an error from the server, or "".

@@ -36,6 +36,19 @@ func Ready(ctx context.Context, cfg Config) error {
 	return err
 }
 
+// Identify tells which source a configuration leads to (*SourceError where it is
+// not the one that is pinned).
+func Identify(ctx context.Context, cfg Config) (Identity, error) {
+	cfg = cfg.withDefaults()
+	s, err := connect(ctx, cfg, replicating)
+	if err != nil {
+		return Identity{}, err
+	}
+	defer s.close()
+	id, _, err := identify(ctx, s, cfg)
+	return id, err
+}
+
 // Verify tells whether what follows on a state can be read (law 4): it cannot
 // after a *GapError or a *SourceError. That somebody reads the slot is no error.
 func Verify(ctx context.Context, cfg Config, r Resume) error {

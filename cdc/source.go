@@ -3,6 +3,7 @@ package cdc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -41,7 +42,11 @@ type Source struct {
 	wakes   chan struct{}
 	conn    atomic.Pointer[wire]
 
-	handed position // of Run's goroutine: what the caller was given
+	// Of Run's goroutine: what the caller was given, whose it is, and how often in
+	// turn a connection has ended in silence with nothing handed on.
+	handed   position
+	id       Identity
+	silences int
 
 	pager pager
 
@@ -49,7 +54,6 @@ type Source struct {
 	tried atomic.Int64  // when it last did, Unix nanoseconds
 
 	mu       sync.Mutex
-	id       Identity
 	status   Status
 	tables   map[string]*Table // as the monitor saw them
 	tablesAt time.Time
@@ -137,8 +141,9 @@ func (s *Source) follow(ctx context.Context) error {
 
 // progress waits until the caller stores or asks for something.
 func (s *Source) progress(ctx context.Context) error {
+	// A caller who waits for more while what it has is unstored has not got on.
 	stored := s.stored.Load()
-	for stored == s.stored.Load() && s.waiting.Load() == 0 {
+	for stored == s.stored.Load() && (s.waiting.Load() == 0 || uint64(s.handed.through) > stored) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -203,14 +208,6 @@ func (s *Source) Stored(l lsn.LSN) {
 // stream has been handed on past where the rows were read.
 func (s *Source) Read(w Want) { s.pager.ask(w) }
 
-// Identity is what the source was last found to be: the timeline moves on after
-// a promotion, and is to be stored again.
-func (s *Source) Identity() Identity {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.id
-}
-
 // wake makes the reading goroutine look around, whatever it waits for.
 func (s *Source) wake() {
 	s.woken.Store(true)
@@ -223,6 +220,9 @@ func (s *Source) wake() {
 	}
 }
 
+// setUpTimeout bounds what lies between connecting and streaming.
+const setUpTimeout = time.Minute
+
 // session is one connection: it connects, verifies, streams. It tells whether
 // it came to streaming.
 func (s *Source) session(ctx context.Context) (streamed bool, err error) {
@@ -231,39 +231,52 @@ func (s *Source) session(ctx context.Context) (streamed bool, err error) {
 		return false, err
 	}
 	defer conn.close()
-	watch, err := startSentinel(ctx, s.cfg)
+	cfg := s.cfg
+	cfg.at = conn.at
+	// A server, or what stands before it, that takes connections and answers
+	// nothing must not keep us waiting (T18).
+	soon, cancel := context.WithTimeout(ctx, setUpTimeout)
+	defer cancel()
+	watch, err := startSentinel(soon, cfg)
 	if err != nil {
 		return false, err
 	}
 	defer watch.stop()
-	facts, err := s.prepare(ctx, conn)
+	facts, err := s.prepare(soon, conn)
 	if err != nil {
 		return false, err
 	}
-	w, err := newWire(ctx, conn)
+	w, err := newWire(soon, conn)
 	if err != nil {
 		return false, err
 	}
 	defer w.close()
-	if err := w.start(ctx, s.cfg, s.handed.through); err != nil {
-		return false, s.startError(err)
+	if err := w.start(soon, s.cfg, s.handed.through); err != nil {
+		return false, s.startError(err, facts)
 	}
+	cancel()
 	s.conn.Store(w)
 	defer s.conn.Store(nil)
 	watch.guard(w, s.wake)
 	s.connected()
 	beside, stop := context.WithCancel(ctx)
 	var paging sync.WaitGroup
-	paging.Go(func() { s.pager.run(beside) })
+	paging.Go(func() { s.pager.run(beside, cfg) })
 	defer func() {
 		w.close() // at once, whatever a page still takes
 		stop()
 		paging.Wait()
 		s.pager.again()
 	}()
-	t := newStream(s, w, facts)
+	t := newStream(ctx, s, w, facts, cfg)
 	t.gone = watch.gone
+	before := s.handed
 	err = t.run(ctx)
+	if s.handed != before || !errors.Is(err, errSilent) {
+		s.silences = 0
+	} else {
+		s.silences++
+	}
 	if gone := watch.gone(); gone != nil && ctx.Err() == nil {
 		return true, gone
 	}
@@ -274,37 +287,54 @@ func (s *Source) session(ctx context.Context) (streamed bool, err error) {
 type facts struct {
 	xid            uint64 // the next transaction id, 64 bits wide
 	statusInterval time.Duration
+	standby        bool
+	silence        time.Duration // after so much of it the connection counts as dead
 }
 
 // prepare verifies the source and reads what the stream needs.
 func (s *Source) prepare(ctx context.Context, conn *session) (facts, error) {
 	var f facts
-	id, err := verify(ctx, conn, s.cfg, s.Identity(), s.handed.through)
+	id, err := verify(ctx, conn, s.cfg, s.id, s.handed.through)
 	if err != nil {
 		return f, err
 	}
-	s.mu.Lock()
 	if s.id.Timeline != id.Timeline {
 		s.cfg.Logger.Info("postgres is on a new timeline, which goes on from ours", "timeline", id.Timeline)
+		if s.cfg.Moved != nil {
+			if err := s.cfg.Moved(ctx, id); err != nil {
+				return f, fmt.Errorf("storing the source's timeline: %w", err)
+			}
+		}
+		s.id.Timeline = id.Timeline
 	}
-	s.id.Timeline = id.Timeline
-	s.mu.Unlock()
 	r, err := conn.query(ctx, `SELECT pg_snapshot_xmax(pg_current_snapshot()),
-		(SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout')`)
+		(SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'), pg_is_in_recovery()`)
 	if err != nil {
 		return f, err
 	}
-	f.xid = uint64(r.int(0, 0))
+	f.xid, f.standby = uint64(r.int(0, 0)), r.bool(0, 2)
 	f.statusInterval = s.cfg.StatusInterval
 	if ms := r.int(0, 1); ms > 0 {
 		f.statusInterval = min(f.statusInterval, time.Duration(ms)*time.Millisecond/3)
+		// While it decodes what it does not send, a walsender reads nothing, and says
+		// nothing, for half of its timeout.
+		f.silence = time.Duration(ms) * time.Millisecond * 3 / 4
 	}
+	// One without a timeout may say nothing for as long as it likes. To connect anew
+	// makes it begin again: so each time in vain it has twice as long.
+	f.silence = max(f.silence, s.cfg.SilenceTimeout) << min(s.silences, 6)
 	return f, nil
 }
 
 // startError classifies what START_REPLICATION answered.
-func (s *Source) startError(err error) error {
+func (s *Source) startError(err error, f facts) error {
 	at := s.handed.through
+	switch code(err) {
+	case codeNotInState, codeUndefinedObject:
+		if f.standby { // whose slots its primary keeps up to date, for when it is promoted
+			return fmt.Errorf("%w (%w)", &standbyError{s.cfg.Slot}, err)
+		}
+	}
 	switch code(err) {
 	case codeUndefinedObject:
 		return gap(at, 0, "replication slot %s cannot be read: %v", s.cfg.Slot, err)

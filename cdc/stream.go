@@ -25,6 +25,7 @@ type stream struct {
 	first time.Time // when the batch's first change came
 
 	interval   time.Duration
+	silence    time.Duration
 	received   lsn.LSN // no more than this is acknowledged
 	acked      lsn.LSN // what the last status said
 	lastStatus time.Time
@@ -63,10 +64,10 @@ var errStalled = errors.New("nothing was stored for too long")
 
 var errSilent = errors.New("postgres has been silent for too long: the connection is taken for dead")
 
-func newStream(s *Source, w *wire, f facts) *stream {
+func newStream(ctx context.Context, s *Source, w *wire, f facts, cfg Config) *stream {
 	now := time.Now()
-	catalog := &typeCatalog{open: func(ctx context.Context) (*session, func(), error) {
-		c, err := connect(ctx, s.cfg, ordinary)
+	catalog := &typeCatalog{within: ctx, open: func(ctx context.Context) (*session, func(), error) {
+		c, err := connect(ctx, cfg, ordinary)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -75,7 +76,7 @@ func newStream(s *Source, w *wire, f facts) *stream {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
 	return &stream{
-		s: s, w: w, d: newDecoder(catalog, s.cfg.Tables, s.handed, f.xid), batch: s.batch(), interval: f.statusInterval,
+		s: s, w: w, d: newDecoder(catalog, s.cfg.Tables, s.handed, f.xid), batch: s.batch(), interval: f.statusInterval, silence: max(f.silence, s.cfg.SilenceTimeout),
 		gone: func() error { return nil }, received: s.handed.through, lastHeard: now, progressed: now, timer: t, storedThen: lsn.LSN(s.stored.Load()),
 	}
 }
@@ -281,10 +282,10 @@ func (t *stream) duties(now time.Time) (time.Time, error) {
 	if err := t.stall(now); err != nil {
 		return deadline, err
 	}
-	if silent := t.s.cfg.SilenceTimeout; now.Sub(t.lastHeard) > silent {
+	if now.Sub(t.lastHeard) > t.silence {
 		return deadline, errSilent
 	}
-	until(t.lastHeard.Add(t.s.cfg.SilenceTimeout))
+	until(t.lastHeard.Add(t.silence))
 	t.publish()
 	at, err := t.acknowledge(now)
 	until(at)

@@ -291,7 +291,7 @@ func TestIdleAdvance(t *testing.T) {
 // T21: inside a transaction a keepalive says nothing about what was received.
 func TestKeepaliveInsideTransaction(t *testing.T) {
 	s := New(Config{})
-	st := newStream(s, nil, facts{})
+	st := newStream(t.Context(), s, nil, facts{}, s.cfg)
 	send := func(m message) {
 		t.Helper()
 		if err := st.copyData(append(message("w").u64(0).u64(0).u64(0), m...)); err != nil {
@@ -341,7 +341,7 @@ func TestStatusMessage(t *testing.T) {
 	}
 	s := New(Config{})
 	s.handed.through = 100
-	st := newStream(s, w, facts{statusInterval: time.Hour})
+	st := newStream(t.Context(), s, w, facts{statusInterval: time.Hour}, s.cfg)
 	s.Stored(1 << 40)
 	if _, err := st.acknowledge(time.Now()); err != nil {
 		t.Fatal(err)

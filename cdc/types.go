@@ -39,6 +39,8 @@ var builtin = func() map[uint32]*Type {
 
 // typeCatalog resolves types and remembers them for one connection.
 type typeCatalog struct {
+	within context.Context // of the connection whose types they are
+
 	// open gives a session for the questions in hand; release ends it.
 	open func(ctx context.Context) (s *session, release func(), err error)
 
@@ -74,7 +76,7 @@ func (c *typeCatalog) types(oids []uint32, names map[uint32]string) (map[uint32]
 	if len(missing) == 0 {
 		return found, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), typeTimeout)
+	ctx, cancel := context.WithTimeout(c.within, typeTimeout)
 	defer cancel()
 	s, release, err := c.open(ctx)
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 
 // Source is the history that the positions belong to.
 type Source struct {
-	// Intent is set before the slot is created and cleared when Slot is known
-	// to be ours: a crash in between drops the slot and makes it again (B5).
+	// Intent is set before the slot is created, of which the other fields say
+	// whose it will be, and cleared when the slot is known to be ours: a crash in
+	// between drops that very slot and makes it again (B5).
 	Intent      bool
 	SystemID    string
 	Timeline    int32
@@ -25,7 +26,7 @@ type Source struct {
 }
 
 // Known tells whether the state belongs to a source.
-func (s Source) Known() bool { return s.SystemID != "" }
+func (s Source) Known() bool { return s.SystemID != "" && !s.Intent }
 
 func (s *Source) append(dst []byte) []byte {
 	dst = append(dst, flag(s.Intent, 1))
@@ -56,9 +57,8 @@ func (s *Store) Source() Source {
 	return s.source
 }
 
-// Intend stores that a slot is about to be created.
-func (s *Store) Intend(ctx context.Context) error {
-	src := s.Source()
+// Intend stores that a slot is about to be created, and whose it will be.
+func (s *Store) Intend(ctx context.Context, src Source) error {
 	src.Intent = true
 	return s.setSource(ctx, src, 0)
 }

@@ -8,11 +8,16 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pgcio/pgcio/cdc"
+	"github.com/pgcio/pgcio/internal/customerio"
 	"github.com/pgcio/pgcio/internal/status"
 	"github.com/pgcio/pgcio/mapping"
+	"github.com/pgcio/pgcio/sink"
 	"github.com/pgcio/pgcio/state"
 )
 
@@ -64,9 +69,6 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 	if errors.Is(missing, fs.ErrNotExist) {
 		unused = func() error { return removeUnused(store, cfg.state.path) }
 	}
-	if err := recordLoss(ctx, store, nil); err != nil {
-		return err
-	}
 
 	// Whoever looks sees the start too, and why it takes long.
 	recorder := status.NewRecorder()
@@ -85,17 +87,34 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 	loop.start("sweeper", store.Run)
 
 	// What is in the outbox is sent even while Postgres is away.
+	var sinks []*sink.Sink
 	for i := range cfg.workspaces {
 		s := newSink(cfg, i, store, opts, recorder, alive)
 		view.add(s)
-		loop.start("workspace "+cfg.workspaces[i].name, s.Run)
+		sinks = append(sinks, s)
 	}
+	loop.start("sending", func(ctx context.Context) error {
+		g, ctx := errgroup.WithContext(ctx)
+		for _, s := range sinks {
+			g.Go(func() error { return s.Run(ctx) })
+		}
+		return g.Wait()
+	})
 
 	from, mapper, tables, err := a.connect(ctx, cfg, source, store, view, log)
 	if err != nil {
 		return recordLoss(ctx, store, err)
 	}
+	if err := recordLoss(ctx, store, nil); err != nil {
+		return err
+	}
 	source.Columns = columnsByTable(mapper)
+	source.InsertsOnly = !slices.ContainsFunc(mapper.Mappings(), func(m mapping.Mapping) bool { return m.Kind != customerio.Event })
+	source.Moved = func(ctx context.Context, id cdc.Identity) error {
+		known := store.Source()
+		known.Timeline = id.Timeline
+		return store.SetSource(ctx, known, 0)
+	}
 	stream := cdc.New(source)
 	loop.start("stream", func(ctx context.Context) error {
 		return recordLoss(ctx, store, stream.Run(ctx, from))
@@ -109,7 +128,6 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 	view.streaming(stream, reads, fit)
 	loop.start("pump", pump.run)
 	loop.start("reads", reads.run)
-	loop.start("identity", func(ctx context.Context) error { return followIdentity(ctx, stream, store) })
 
 	<-ctx.Done()
 	return context.Cause(ctx)
@@ -234,26 +252,4 @@ func serveControl(loop *loops, cfg *config, view *view, store *state.Store) erro
 	server := &http.Server{Handler: controlHandler(d), ReadHeaderTimeout: 10 * time.Second}
 	loop.start("control socket", func(ctx context.Context) error { return serve(ctx, server, l) })
 	return nil
-}
-
-// followIdentity stores the source's timeline when it moves on after a
-// promotion: the next start compares with it.
-func followIdentity(ctx context.Context, stream *cdc.Source, store *state.Store) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-		known, id := store.Source(), stream.Identity()
-		if id.SystemID == "" || known.Timeline == id.Timeline {
-			continue
-		}
-		known.Timeline = id.Timeline
-		if err := store.SetSource(ctx, known, 0); err != nil {
-			return fmt.Errorf("storing the source's timeline: %w", err)
-		}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/pgcio/pgcio/cdc"
 	"github.com/pgcio/pgcio/mapping"
@@ -87,7 +88,11 @@ func soundFirst(ctx context.Context, place string, source cdc.Config) error {
 }
 
 func firstStart(ctx context.Context, store *state.Store, place string, cfg cdc.Config, log *slog.Logger) error {
-	if store.Source().Intent {
+	id, err := cdc.Identify(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if ours(store.Source(), id) {
 		log.Info("the last start was cut short while it created the slot, which is made anew", "slot", cfg.Slot)
 		if _, err := cdc.DropSlot(ctx, cfg); err != nil {
 			return err
@@ -100,27 +105,44 @@ func firstStart(ctx context.Context, store *state.Store, place string, cfg cdc.C
 		if there.Slot != "" {
 			return cdc.NoState(cfg, place, there.ReadBy)
 		}
-		if err := store.Intend(ctx); err != nil {
+		if err := store.Intend(ctx, sourceOf(id)); err != nil {
 			return fmt.Errorf("storing the intent to create a slot: %w", err)
 		}
 	}
 	id, at, err := cdc.Setup(ctx, cfg)
-	if errors.Is(err, cdc.ErrSlotExists) {
-		// Somebody else made it since we looked: it is not ours to drop.
-		return errors.Join(err, store.SetSource(ctx, state.Source{}, 0))
-	}
 	if err != nil {
+		// A slot that somebody else made since we looked is not ours to drop; and of
+		// one that is not there nothing has to be dropped.
+		if errors.Is(err, cdc.ErrSlotExists) || noSlot(ctx, cfg) {
+			err = errors.Join(err, store.SetSource(context.WithoutCancel(ctx), state.Source{}, 0))
+		}
 		return err
 	}
-	src := state.Source{
-		SystemID: id.SystemID, Timeline: id.Timeline, Database: id.Database,
-		Slot: id.Slot, Publication: id.Publication, Generation: 1,
-	}
-	if err := store.SetSource(ctx, src, at); err != nil {
+	if err := store.SetSource(ctx, sourceOf(id), at); err != nil {
 		return fmt.Errorf("storing where the slot begins: %w", err)
 	}
 	log.Info("created the slot", "slot", id.Slot, "publication", id.Publication, "at", at)
 	return nil
+}
+
+func sourceOf(id cdc.Identity) state.Source {
+	return state.Source{
+		SystemID: id.SystemID, Timeline: id.Timeline, Database: id.Database,
+		Slot: id.Slot, Publication: id.Publication, Generation: 1,
+	}
+}
+
+// ours tells whether a slot so named may be one that the last start was making.
+func ours(src state.Source, id cdc.Identity) bool {
+	return src.Intent && src.SystemID == id.SystemID && src.Database == id.Database && src.Slot == id.Slot
+}
+
+// noSlot tells whether it is known that there is no slot, even while stopping.
+func noSlot(ctx context.Context, cfg cdc.Config) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	there, err := cdc.Droppable(ctx, cfg)
+	return err == nil && there.Slot == ""
 }
 
 // removeUnused removes a state that was made for a start which was refused, and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // loops are the daemon's goroutines. Each ends by itself only when something is
@@ -24,18 +25,29 @@ func (l *loops) start(name string, run func(context.Context) error) {
 			if err == nil {
 				err = fmt.Errorf("the %s ended without a reason", name)
 			}
-			l.fail(err) // the first failure is the reason, later ones follow from it
-			err = nil
+			l.fail(err) // the first failure is the reason
 		}
 		done <- err
 	}()
 	l.end.then(name, func() error {
 		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) && !errors.Is(l.reason(), origin(err)) {
-			return err
+		err := <-done
+		if cancelled(err) || errors.Is(l.reason(), origin(err)) {
+			return nil // it is what was asked for, or has been said
 		}
-		return nil
+		return err
 	})
+}
+
+// cancelled tells whether an error says that a context has ended, and nothing else.
+func cancelled(err error) bool {
+	if joined, is := err.(interface{ Unwrap() []error }); is {
+		return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !cancelled(err) })
+	}
+	if next := errors.Unwrap(err); next != nil {
+		return cancelled(next)
+	}
+	return err == nil || err == context.Canceled
 }
 
 // origin is the error that others wrap: two loops may meet with the same one, as

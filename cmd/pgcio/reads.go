@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 
@@ -46,10 +44,10 @@ type reads struct {
 	log      *slog.Logger
 
 	mu     sync.Mutex
-	asked  map[string]bool      // by Want.ID
+	asked  map[readID]bool
 	wanted map[int][][]byte     // by mapping: the keys of the rows asked for again
-	rest   map[string]time.Time // not before, by Want.ID
-	broken map[int]string       // by mapping: why its table cannot be read
+	rest   map[readID]time.Time // not before
+	broken map[readID]string    // why the table cannot be read
 	nudge  chan struct{}
 
 	beat func() // called at every look
@@ -58,7 +56,7 @@ type reads struct {
 func newReads(source asker, store *state.Store, mappings []mapping.Mapping, tables map[string]*cdc.Table, log *slog.Logger) *reads {
 	return &reads{
 		source: source, store: store, mappings: mappings, tables: tables, log: log,
-		asked: map[string]bool{}, wanted: map[int][][]byte{}, rest: map[string]time.Time{}, broken: map[int]string{},
+		asked: map[readID]bool{}, wanted: map[int][][]byte{}, rest: map[readID]time.Time{}, broken: map[readID]string{},
 		nudge: make(chan struct{}, 1), beat: func() {},
 	}
 }
@@ -94,8 +92,14 @@ func (r *reads) run(ctx context.Context) error {
 	}
 }
 
-func pageID(mapping int) string   { return "backfill " + strconv.Itoa(mapping) }
-func rereadID(mapping int) string { return "refetch " + strconv.Itoa(mapping) }
+// readID is what is read for a mapping: Want.ID.
+type readID struct {
+	mapping int
+	again   bool // rows that must be read again; else the next page of its backfill
+}
+
+func pageID(mapping int) readID   { return readID{mapping, false} }
+func rereadID(mapping int) readID { return readID{mapping, true} }
 
 // ask requests what may be requested now, and says when to look again.
 func (r *reads) ask() (time.Duration, error) {
@@ -105,6 +109,9 @@ func (r *reads) ask() (time.Duration, error) {
 		m := &r.mappings[b.Mapping]
 		if !b.Running || busy[m.Workspace] {
 			continue
+		}
+		if r.resting(pageID(b.Mapping)) {
+			continue // a table that cannot be read keeps no other waiting
 		}
 		busy[m.Workspace] = true
 		if r.store.Crowded() || !r.claim(pageID(b.Mapping)) {
@@ -154,7 +161,7 @@ func (r *reads) ask() (time.Duration, error) {
 	return next, nil
 }
 
-func (r *reads) claim(id string) bool {
+func (r *reads) claim(id readID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.asked[id] || time.Now().Before(r.rest[id]) {
@@ -164,13 +171,13 @@ func (r *reads) claim(id string) bool {
 	return true
 }
 
-func (r *reads) resting(id string) bool {
+func (r *reads) resting(id readID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return !r.asked[id] && time.Now().Before(r.rest[id])
 }
 
-func (r *reads) release(id string, rest time.Duration) {
+func (r *reads) release(id readID, rest time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked[id] = false
@@ -184,8 +191,8 @@ func (r *reads) Broken() map[int]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := make(map[int]string, len(r.broken))
-	for i, why := range r.broken {
-		out[i] = why
+	for id, why := range r.broken {
+		out[id.mapping] = why
 	}
 	return out
 }
@@ -193,20 +200,20 @@ func (r *reads) Broken() map[int]string {
 // answer stores what was read.
 func (r *reads) answer(ctx context.Context, p *pump, batch *cdc.Batch) error {
 	page := batch.Read
-	kind, number, _ := bytes.Cut([]byte(page.Want.ID), []byte(" "))
-	i, err := strconv.Atoi(string(number))
-	if err != nil || i >= len(r.mappings) {
-		return fmt.Errorf("rows came in for %q, which nobody asked for", page.Want.ID)
+	id, ok := page.Want.ID.(readID)
+	if !ok {
+		return fmt.Errorf("rows of %s came in, which nobody asked for", page.Want.Table)
 	}
+	i := id.mapping
 	if page.Err != nil {
 		r.log.Error("table cannot be read", "mapping", r.mappings[i].Name, "table", page.Want.Table, "error", page.Err, "again_in", readAgain)
 		r.mu.Lock()
-		r.broken[i] = page.Err.Error()
+		r.broken[id] = page.Err.Error()
 		r.mu.Unlock()
-		r.release(page.Want.ID, readAgain)
+		r.release(id, readAgain)
 		return nil
 	}
-	ahead := string(kind) == "backfill" && !page.Done && page.Last != nil && !r.store.Crowded()
+	ahead := !id.again && !page.Done && page.Last != nil && !r.store.Crowded()
 	if ahead {
 		// The next page is read while this one is stored.
 		next := *page.Want
@@ -215,10 +222,10 @@ func (r *reads) answer(ctx context.Context, p *pump, batch *cdc.Batch) error {
 	}
 	p.mapper.Reset()
 	unseen := 0
-	err = p.store.Update(ctx, func(tx *state.Tx) error {
+	err := p.store.Update(ctx, func(tx *state.Tx) error {
 		unseen = 0
 		tx.Fetch(p.touched(batch))
-		if string(kind) == "backfill" {
+		if !id.again {
 			return r.takePage(tx, p, batch, i)
 		}
 		unseen = r.takeRereads(tx, p, batch, i)
@@ -228,7 +235,7 @@ func (r *reads) answer(ctx context.Context, p *pump, batch *cdc.Batch) error {
 		return fmt.Errorf("store what was read from %s: %w", page.Want.Table, err)
 	}
 	r.mu.Lock()
-	delete(r.broken, i)
+	delete(r.broken, id)
 	r.mu.Unlock()
 	if ahead {
 		return nil
@@ -237,7 +244,7 @@ func (r *reads) answer(ctx context.Context, p *pump, batch *cdc.Batch) error {
 	if unseen > 0 {
 		rest = rereadAgain
 	}
-	r.release(page.Want.ID, rest)
+	r.release(id, rest)
 	select {
 	case r.nudge <- struct{}{}:
 	default:
