@@ -41,7 +41,8 @@ func identify(ctx context.Context, s *session, cfg Config) (Identity, lsn.LSN, e
 // that protects nobody: a position before the slot's is moved forward in
 // silence (T4), one past the server's end is taken, and all before it skipped
 // (T6). The answer carries the timeline to store.
-func verify(ctx context.Context, s *session, cfg Config, expect Identity, at lsn.LSN) (Identity, error) {
+func verify(ctx context.Context, s *session, cfg Config, expect Identity, from position) (Identity, error) {
+	at := from.through
 	id, end, err := identify(ctx, s, cfg)
 	if err != nil {
 		return id, err
@@ -70,8 +71,12 @@ func verify(ctx context.Context, s *session, cfg Config, expect Identity, at lsn
 	if err := slot.usable(cfg, id.Database, at); err != nil {
 		return id, err
 	}
-	if at > end {
-		return id, gap(at, end, "the state is ahead of the server, which was restored or replaced by an older copy")
+	reaches := at
+	if from.open != nil {
+		reaches = max(at, from.open.Commit) // of that transaction a part is stored
+	}
+	if reaches > end {
+		return id, gap(reaches, end, "the state is ahead of the server, which was restored or replaced by an older copy")
 	}
 	return id, nil
 }

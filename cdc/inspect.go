@@ -234,7 +234,7 @@ func (i *inspection) replication(ctx context.Context) error {
 	if r := i.kept.Resume; r != nil {
 		unpinned := i.cfg
 		unpinned.SystemID = ""
-		_, i.verified = verify(ctx, s, unpinned, r.Identity, r.Stored)
+		_, i.verified = verify(ctx, s, unpinned, r.Identity, position{r.Stored, r.Open})
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func Verify(ctx context.Context, cfg Config, r Resume) error {
 		return err
 	}
 	defer s.close()
-	if _, err := verify(ctx, s, cfg, r.Identity, r.Stored); !errors.As(err, new(*busyError)) {
+	if _, err := verify(ctx, s, cfg, r.Identity, position{r.Stored, r.Open}); !errors.As(err, new(*busyError)) {
 		return err
 	}
 	return nil

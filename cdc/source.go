@@ -294,7 +294,7 @@ type facts struct {
 // prepare verifies the source and reads what the stream needs.
 func (s *Source) prepare(ctx context.Context, conn *session) (facts, error) {
 	var f facts
-	id, err := verify(ctx, conn, s.cfg, s.id, s.handed.through)
+	id, err := verify(ctx, conn, s.cfg, s.id, s.handed)
 	if err != nil {
 		return f, err
 	}
