@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/pgcio/pgcio/internal/pgtest"
+	"github.com/pgcio/pgcio/internal/simulator"
 )
 
 // What the documentation shows is true as far as a machine can tell: commands
@@ -220,6 +223,35 @@ func TestMentionedCommands(t *testing.T) {
 				t.Errorf("%s: `pgcio %s`: %v", filepath.Base(file), m[1], err)
 			}
 		}
+	}
+}
+
+// What the help of simulate shows is what the simulator takes.
+func TestSimulateHelp(t *testing.T) {
+	var help bytes.Buffer
+	execute(t.Context(), []string{"simulate", "--help"}, console{stdout: &help, stderr: &help, getenv: environment(nil)})
+	sim, _, err := newSimulator(simulator.DefaultSettings(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sim.Close()
+	asked := 0
+	for _, w := range commandLines(help.String()) {
+		if w[0] != "curl" {
+			continue
+		}
+		asked++
+		r := httptest.NewRequest(http.MethodGet, w[1], nil)
+		if len(w) == 4 && w[2] == "-d" {
+			r = httptest.NewRequest(http.MethodPost, w[1], strings.NewReader(w[3]))
+		}
+		reply := httptest.NewRecorder()
+		if sim.ServeHTTP(reply, r); reply.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", strings.Join(w, " "), reply.Code, reply.Body)
+		}
+	}
+	if asked < 5 {
+		t.Errorf("only %d requests were found in\n%s", asked, help.String())
 	}
 }
 
