@@ -30,7 +30,7 @@ demo: build ## show the main job on this machine; Ctrl-C or DEMO_SECONDS=30 ends
 	DEMO_SECONDS=$(DEMO_SECONDS) ./bin/pgcio demo
 
 .PHONY: test
-test: ## run all tests
+test: ## run all tests, in about 7 minutes on two cores
 	$(GO) test -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: test-race

@@ -9,12 +9,13 @@
 //	              grammar           catalog            Relation message
 //
 // A change passes through Map, which gives one ask for each mapping whose table
-// it is of:
+// it is of. An ask (customerio.Ask) is what one change wants of one thing at
+// Customer.io, or why it wants nothing:
 //
 //	change ─▶ broken? keyless? ─▶ key ─▶ where ─▶ person ─▶ attributes ─▶ limits ─▶ ask
 //	             refused                  out       out       left out     refused
 //
-// What the package promises:
+// What the package promises; laws are those of docs/DESIGN.md:
 //
 //   - Map is pure: what it says depends on the change and on what Rows remembers
 //     of its row; not on a clock, not on what was mapped before.

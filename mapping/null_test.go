@@ -97,7 +97,7 @@ func TestNullsAsInSQL(t *testing.T) {
 			t.Errorf("%s: %s", c.expr, problem.message)
 			continue
 		}
-		rows := everyRow(p.columns)
+		rows := everyRow(p.columns, nullValues)
 		var selects []string
 		for i, row := range rows {
 			var values []string
@@ -148,11 +148,11 @@ func sqlText(json string) string {
 }
 
 // everyRow are all rows of the columns' values and null.
-func everyRow(columns []string) []map[string]any {
+func everyRow(columns []string, of map[string][]string) []map[string]any {
 	rows := []map[string]any{{}}
 	for _, c := range columns {
 		values := []any{nil}
-		for _, v := range nullValues[c] {
+		for _, v := range of[c] {
 			values = append(values, v)
 		}
 		var next []map[string]any

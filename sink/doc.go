@@ -4,6 +4,10 @@
 // puts it into as few requests as the body limit allows, sends them at the
 // allowed pace and hands the verdicts back (state.Settle).
 //
+//	Draw ─▶ Packer ─▶ pace ─▶ POST ─▶ ReadReply ─▶ Settle
+//	state             wait a          accepted, refused: settled
+//	                  token           retry: sent again, later or in halves
+//
 // What it promises:
 //
 //   - A free token takes everything that may leave: nothing waits for a timer

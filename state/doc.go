@@ -1,7 +1,7 @@
 // Package state is what pgcio knows and must not forget: what still has to be
 // sent (the outbox), what every row asked before (the inventory), which events
 // are known, how far into the WAL all of that reaches, and how every change
-// ended (the books).
+// ended (the books: counts by mapping and outcome).
 //
 // Data passes through it so:
 //
@@ -9,7 +9,11 @@
 //	                                                            │
 //	Settle(flight, verdicts) ◀─ Customer.io ◀─ Draw(workspace) ◀┘
 //
-// What it promises:
+// An ask is what one change wants of one thing (customerio.Ask). A step is what
+// waits for one thing, or an event: asks that were merged, at one place of the
+// queue. An item is a step that was drawn, and is settled when its verdict comes.
+//
+// What it promises; laws are those of docs/DESIGN.md:
 //
 //   - One transaction: outbox, inventory, counts and position of a batch commit
 //     together or not at all (law 2). What Stored returns is durable (law 1).

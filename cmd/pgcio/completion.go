@@ -12,7 +12,10 @@ func (a *app) completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish",
 		Short: "print a completion script for a shell",
-		Long:  "Print a completion script for a shell. In bash, with the package bash-completion:\n\n  source <(pgcio completion bash)",
+		Long: "Print a completion script for a shell. To load it into the running shell:\n\n" +
+			"  bash, with the package bash-completion: source <(pgcio completion bash)\n" +
+			"  zsh, after compinit:                    source <(pgcio completion zsh)\n" +
+			"  fish:                                   pgcio completion fish | source",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || !slices.Contains(shells, args[0]) {
 				return usagef("%s: name one shell: %s", strings.Join(append([]string{"completion"}, args...), " "), strings.Join(shells, ", "))

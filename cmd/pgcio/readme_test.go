@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/pgcio/pgcio/internal/pgtest"
+	"github.com/pgcio/pgcio/internal/simulator"
 )
 
 // What the documentation shows is true as far as a machine can tell: commands
@@ -25,6 +28,7 @@ import (
 const (
 	readme    = "../../README.md"
 	operating = "../../docs/OPERATING.md"
+	mappings  = "../../docs/MAPPINGS.md"
 )
 
 // fence is a fenced block of a Markdown file.
@@ -156,6 +160,7 @@ func without(w []string) (command []string, into string) {
 // understood tells why pgcio would not take a command line.
 func understood(args []string) error {
 	root := (&app{console: console{getenv: environment(nil)}}).command()
+	root.InitDefaultHelpCmd() // which cobra does when it runs
 	cmd, rest, err := root.Find(args)
 	switch {
 	case err != nil:
@@ -165,8 +170,12 @@ func understood(args []string) error {
 	case cmd.GroupID == unbuiltGroup:
 		return fmt.Errorf("is not built yet")
 	}
+	cmd.InitDefaultHelpFlag()
 	if err := cmd.ParseFlags(rest); err != nil {
 		return err
+	}
+	if asked, err := cmd.Flags().GetBool("help"); asked && err == nil {
+		return nil
 	}
 	return cmd.ValidateArgs(cmd.Flags().Args())
 }
@@ -223,6 +232,35 @@ func TestMentionedCommands(t *testing.T) {
 	}
 }
 
+// What the help of simulate shows is what the simulator takes.
+func TestSimulateHelp(t *testing.T) {
+	var help bytes.Buffer
+	execute(t.Context(), []string{"simulate", "--help"}, console{stdout: &help, stderr: &help, getenv: environment(nil)})
+	sim, _, err := newSimulator(simulator.DefaultSettings(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sim.Close()
+	asked := 0
+	for _, w := range commandLines(help.String()) {
+		if w[0] != "curl" {
+			continue
+		}
+		asked++
+		r := httptest.NewRequest(http.MethodGet, w[1], nil)
+		if len(w) == 4 && w[2] == "-d" {
+			r = httptest.NewRequest(http.MethodPost, w[1], strings.NewReader(w[3]))
+		}
+		reply := httptest.NewRecorder()
+		if sim.ServeHTTP(reply, r); reply.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", strings.Join(w, " "), reply.Code, reply.Body)
+		}
+	}
+	if asked < 5 {
+		t.Errorf("only %d requests were found in\n%s", asked, help.String())
+	}
+}
+
 // What is shown of a configuration loads; what a piece lacks is added.
 func TestDocumentedConfigurations(t *testing.T) {
 	dir := t.TempDir()
@@ -253,16 +291,45 @@ func TestDocumentedConfigurations(t *testing.T) {
 	}
 }
 
-// The README says what is not built yet: all of it, and nothing that is.
-func TestReadmeSaysWhatIsNotBuilt(t *testing.T) {
-	text := read(t, readme)
+// The tables and mappings of docs/MAPPINGS.md fit each other, and those of the
+// quick start.
+func TestDocumentedMappings(t *testing.T) {
+	db := pgtest.NewDatabase(t)
+	var config string
+	for _, f := range slices.Concat(fencesOf(t, readme), fencesOf(t, mappings)) {
+		switch {
+		case f.language == "sql":
+			db.Exec(t, f.text)
+		case f.language == "toml":
+			config += f.text
+		}
+	}
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("pgcio.toml", []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, complaints bytes.Buffer
+	getenv := environment(map[string]string{"PGCIO_POSTGRES_URL": db.URL()})
+	if status := execute(t.Context(), []string{"setup", "--print", "--url", db.URL()}, console{stdout: &out, stderr: &complaints, getenv: getenv}); status != 0 {
+		t.Errorf("status %d: %s", status, complaints.String())
+	}
+	for _, table := range []string{"users", "orders", "devices", "accounts", "members"} {
+		if !strings.Contains(out.String(), `ONLY "public"."`+table+`"`) {
+			t.Errorf("%s is not published by\n%s", table, out.String())
+		}
+	}
+}
+
+// OPERATING.md says what is not built yet: all of it, and nothing that is.
+func TestDocumentedAsNotBuilt(t *testing.T) {
+	text := section(t, operating, "Not in this version")
 	list := func(label string) (names []string) {
 		line := regexp.MustCompile(`(?m)^- ` + label + `: (.*)$`).FindString(text)
 		for _, m := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(line, -1) {
 			names = append(names, m[1])
 		}
 		if names == nil {
-			t.Errorf("the README does not list %s", label)
+			t.Errorf("OPERATING.md does not list %s", label)
 		}
 		return names
 	}
@@ -272,19 +339,19 @@ func TestReadmeSaysWhatIsNotBuilt(t *testing.T) {
 		commands = append(commands, name)
 	}
 	if got := list("Commands"); !slices.Equal(got, commands) {
-		t.Errorf("the README lists the commands %v, not built are %v", got, commands)
+		t.Errorf("OPERATING.md lists the commands %v, not built are %v", got, commands)
 	}
 	var settings []string
 	for _, s := range slices.Concat(unbuiltPostgres, unbuiltState) {
 		settings = append(settings, s.key)
 	}
 	if got := list("Settings"); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(settings))) {
-		t.Errorf("the README lists the settings %v, not built are %v", got, settings)
+		t.Errorf("OPERATING.md lists the settings %v, not built are %v", got, settings)
 	}
 	for _, object := range list("Objects") {
 		_, err := parseConfig("pgcio.toml", []byte(strings.Replace(minimal, `"person"`, `"`+object+`"`, 1)), environment(nil))
 		if err == nil || !strings.Contains(err.Error(), `object "`+object+`" is not built yet`) {
-			t.Errorf("the README says that %s is not built: %v", object, err)
+			t.Errorf("OPERATING.md says that %s is not built: %v", object, err)
 		}
 	}
 }
@@ -337,9 +404,12 @@ func TestDocumentedAlarms(t *testing.T) {
 func section(t *testing.T, file, heading string) string {
 	t.Helper()
 	var b strings.Builder
-	in := false
+	in, fenced := false, false
 	for _, line := range strings.Split(read(t, file), "\n") {
-		if strings.HasPrefix(line, "#") {
+		if strings.HasPrefix(line, "```") {
+			fenced = !fenced
+		}
+		if strings.HasPrefix(line, "#") && !fenced {
 			in = strings.TrimLeft(line, "# ") == heading
 		} else if in {
 			b.WriteString(line + "\n")
@@ -361,6 +431,9 @@ type quickStart struct {
 	done    map[string]bool
 	metrics string
 	section string // of the simulated workspace, for the configuration
+	held    string // what Customer.io held when it was asked
+
+	warnings [][]string // what check warned of
 
 	ended chan int // the daemon's status
 	log   *bytes.Buffer
@@ -369,7 +442,7 @@ type quickStart struct {
 func TestQuickStart(t *testing.T) {
 	blocks := fencesOf(t, readme)
 	q := &quickStart{t: t, admin: pgtest.New(t).DB(), done: map[string]bool{}, ended: make(chan int, 1)}
-	documented := section(t, operating, "What to monitor")
+	documented, told := section(t, operating, "What to monitor"), section(t, readme, "Quick start")
 	role, err := url.Parse(q.admin.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -423,15 +496,17 @@ func TestQuickStart(t *testing.T) {
 			t.Errorf("the quick start has no %s", what)
 		}
 	}
-	_, base, _ := strings.Cut(q.section, `track_url     = "`)
-	base, _, _ = strings.Cut(base, `"`)
-	held, err := fetch(t.Context(), base+"/_sim/state")
-	if err != nil {
-		t.Fatal(err)
+	for _, w := range q.warnings {
+		if !strings.Contains(told, "`"+w[1]+"`") {
+			t.Errorf("check warns of %s, and the quick start does not say so", w[1])
+		}
+	}
+	if len(q.warnings) != 2 {
+		t.Errorf("the quick start says that check warns twice, and it warns of %q", q.warnings)
 	}
 	for _, want := range []string{`"full_name": "Ada"`, `"name": "order_placed"`} {
-		if !strings.Contains(string(held), want) {
-			t.Errorf("Customer.io does not hold %s: %s", want, held)
+		if !strings.Contains(q.held, want) {
+			t.Errorf("Customer.io does not hold %s: %s", want, q.held)
 		}
 	}
 	if left := q.admin.Query(t, `SELECT slot_name::text FROM pg_replication_slots UNION ALL SELECT pubname FROM pg_publication
@@ -461,6 +536,13 @@ func (q *quickStart) simulate(ctx context.Context, args []string) {
 	q.t.Fatalf("pgcio simulate ended, and said %q", q.section)
 }
 
+// simulator is the address of the simulated Customer.io.
+func (q *quickStart) simulator() string {
+	_, base, _ := strings.Cut(q.section, `track_url     = "`)
+	base, _, _ = strings.Cut(base, `"`)
+	return base
+}
+
 // step runs a command; the daemon until running ends.
 func (q *quickStart) step(ctx, running context.Context, place string, w []string) {
 	t := q.t
@@ -477,8 +559,10 @@ func (q *quickStart) step(ctx, running context.Context, place string, w []string
 			}
 		}
 	case "rm":
-		if err := os.Remove(w[1]); err != nil {
-			t.Errorf("%s: %v", place, err)
+		for _, file := range w[1:] {
+			if err := os.Remove(file); err != nil {
+				t.Errorf("%s: %v", place, err)
+			}
 		}
 	case "psql":
 		if w[1] != q.admin.URL() {
@@ -491,9 +575,14 @@ func (q *quickStart) step(ctx, running context.Context, place string, w []string
 		}
 		q.admin.Exec(t, sql)
 	case "curl":
-		body, err := fetch(ctx, strings.Replace(w[len(w)-1], "127.0.0.1:7464", q.address, 1))
+		address := strings.Replace(w[len(w)-1], "127.0.0.1:7464", q.address, 1)
+		body, err := fetch(ctx, strings.Replace(address, "http://127.0.0.1:7465", q.simulator(), 1))
 		if err != nil {
 			t.Fatalf("%s: %v", place, err)
+		}
+		if address == w[len(w)-1] {
+			q.held = string(body)
+			return
 		}
 		q.metrics += string(body)
 	case "pgcio":
@@ -505,6 +594,9 @@ func (q *quickStart) step(ctx, running context.Context, place string, w []string
 		var out, complaints bytes.Buffer
 		if status := execute(ctx, w[1:], console{stdout: &out, stderr: &complaints, getenv: environment(q.env)}); status != 0 {
 			t.Fatalf("%s: %q ended with status %d:\n%s%s", place, strings.Join(w, " "), status, out.String(), complaints.String())
+		}
+		if w[1] == "check" {
+			q.warnings = regexp.MustCompile(`(?m)^warning +(.+?)  `).FindAllStringSubmatch(out.String(), -1)
 		}
 		if into != "" {
 			if err := os.WriteFile(into, out.Bytes(), 0o600); err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,14 @@ type app struct {
 	running bool               // the command line was understood
 	refused error              // help was asked for with something that there is no help about
 }
+
+// ownWords puts words like those of the rest of the help into cobra's template. A
+// command that has commands is not shown as one that runs without them.
+var ownWords = strings.NewReplacer(
+	"{{if .Runnable}}\n  {{.UseLine}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}\n  {{.UseLine}}",
+	"[command]", "COMMAND",
+	"Available Commands:", "Commands:",
+)
 
 // builtGroup are the commands of this version in the help.
 const builtGroup = "built"
@@ -70,12 +79,13 @@ func (a *app) command() *cobra.Command {
 		},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetUsageTemplate(ownWords.Replace(root.UsageTemplate()))
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	flags := root.PersistentFlags()
-	flags.StringVarP(&a.configFile, "config", "c", "", "`FILE` to read the configuration from (default $PGCIO_CONFIG, ./pgcio.toml, /etc/pgcio/pgcio.toml)")
-	flags.StringVar(&a.logLevel, "log-level", "info", "`LEVEL`: "+alternatives(logLevels))
-	flags.StringVar(&a.logFormat, "log-format", "", "`FORMAT`: "+alternatives(logFormats)+" (default: json under systemd, else text)")
+	flags.StringVarP(&a.configFile, "config", "c", "", "read the configuration from `FILE` (default $PGCIO_CONFIG, ./pgcio.toml, /etc/pgcio/pgcio.toml)")
+	flags.StringVar(&a.logLevel, "log-level", "info", "log `LEVEL` and above: "+alternatives(logLevels))
+	flags.StringVar(&a.logFormat, "log-format", "", "log as `FORMAT`: "+alternatives(logFormats)+" (default: json under systemd, else text)")
 	completeFlag(root, "log-level", logLevels)
 	completeFlag(root, "log-format", logFormats)
 	completeFiles(root, "config", "toml")

@@ -24,7 +24,13 @@ func (a *app) simulateCommand() *cobra.Command {
 		Use:   "simulate",
 		Short: "run a simulated Customer.io",
 		Long: "Run a Customer.io of pgcio's own: as strict as the real one, with a page that shows what it holds.\n" +
-			"More can be changed while it runs: POST /_sim/settings and /_sim/faults.",
+			"It keeps all of it in memory, and forgets it when it ends.\n\n" +
+			"What it holds, as JSON; what else can be set while it runs; how it fails:\n\n" +
+			"  curl http://127.0.0.1:7465/_sim/state\n" +
+			"  curl http://127.0.0.1:7465/_sim/settings\n" +
+			"  curl http://127.0.0.1:7465/_sim/settings -d '{\"reply_delay\": \"200ms\"}'\n" +
+			"  curl http://127.0.0.1:7465/_sim/faults -d '[{\"kind\": \"status\", \"status\": 429, \"retry_after\": 2, \"times\": 5}]'\n" +
+			"  curl http://127.0.0.1:7465/_sim/faults -d '[]'",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			settings := simulator.DefaultSettings()
@@ -71,13 +77,13 @@ func (a *app) simulateCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&listen, "listen", "127.0.0.1:7465", "`ADDRESS` to listen on")
+	f.StringVar(&listen, "listen", "127.0.0.1:7465", "listen on `ADDRESS`")
 	f.DurationVar(&latency, "latency", 0, "how long a reply takes")
 	f.DurationVar(&lag, "lag", 0, "time from a reply to its being applied")
 	f.StringVar(&identifiers, "identifiers", "id+email", "what identifies people: id, email or id+email")
 	completeFlag(cmd, "identifiers", []string{"id", "email", "id+email"})
 	f.IntVar(&perSecond, "requests-per-second", 0, "Track requests let through in a second; 0: no limit")
-	f.Float64Var(&errorPart, "errors", 0, "`PART` of the requests that are answered 503, from 0 to 1")
+	f.Float64Var(&errorPart, "errors", 0, "answer this `PART` of the requests 503, from 0 to 1")
 	f.Uint64Var(&seed, "seed", 1, "decides what is random")
 	return cmd
 }

@@ -9,7 +9,10 @@
 // and [Fold] know; the sink puts what may leave into one request ([Packer]) and
 // reads a verdict for each from the reply ([ReadReply]).
 //
-// What it promises:
+//	change ─▶ Ask ─▶ Fold: one Operation ─▶ Packer: one request ─▶ ReadReply: verdicts
+//	(mapping)        (state)                (sink)                 (sink, state)
+//
+// What it promises; laws are those of docs/DESIGN.md:
 //
 //   - Every operation can be sent twice with no harm (law 6): an identify is
 //     convergent, an event carries a ULID made from what it is about.
