@@ -379,15 +379,14 @@ func (tx *Tx) weigh(m *mapping, key string, t *thing, r *row, said []print, arri
 // when a streamed change altered it, or a streamed insert creates the row.
 func (tx *Tx) changed(a *customerio.Attribute, had, arrival bool, o *Origin) bool {
 	switch {
-	case o.read() && (o.Reread == nil || !o.Reread.unsent):
+	case o.read() && (o.Reread == nil || !o.Reread.news):
 		return false
-	case o.Insert:
+	case o.Insert || had && !arrival:
 		return true
-	case had:
-		return !arrival // what a row that comes back says is noted
 	default:
-		// Whether the change altered it cannot be known. To opt out of mail is
-		// never lost for that; to opt in again is nothing to guess at.
+		// Whether the change altered it, or one while the row was not in, cannot be
+		// known: what it says is noted. To opt out of mail is never lost for that; to
+		// opt in again is nothing to guess at.
 		return a.Name == "unsubscribed" && string(a.Value) == "true"
 	}
 }

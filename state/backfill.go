@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/pgcio/pgcio/internal/customerio"
 )
@@ -179,12 +180,17 @@ func (s *Store) EstimateBackfill(mapping int, total int64) {
 }
 
 // Backfilled enters that a page of a mapping's backfill is in this transaction:
-// rows read, the key of the last one, and whether it was the last page.
-func (tx *Tx) Backfilled(mapping int, rows int, last []string, done bool) error {
+// the key that it was read past, how many rows, the key of the last one, and whether
+// it was the last page. One that was asked for before the backfill began anew does
+// not move that on.
+func (tx *Tx) Backfilled(mapping int, after []string, rows int, last []string, done bool) error {
 	m := tx.s.registry.inForce[mapping]
 	b := tx.s.backfillOf(m)
 	if !b.running() {
 		return fmt.Errorf("a page of mapping %q came in, whose backfill is not running", m.name)
+	}
+	if !slices.Equal(after, b.cursor) {
+		return nil
 	}
 	tx.s.quick.Lock() // the estimate may just be coming in
 	next := *b

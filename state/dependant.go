@@ -213,14 +213,17 @@ func (tx *Tx) sendAgain(prefix, key string, place uint64) {
 			tx.askAgain(m, r)
 		}
 	}
+	stands := false // the row that wrote it last
 	tx.rowsOf(t, func(m *mapping, key string, r *row) {
 		if key == t.writer {
+			stands = true
 			ask(m, key, r)
 		}
 	})
-	if t.kind() != customerio.Device { // which is of whom the newest row says
-		tx.rowsOf(t, ask)
+	if t.kind() == customerio.Device && stands {
+		return // it is of whom the newest row says
 	}
+	tx.rowsOf(t, ask)
 }
 
 // askOnceMore enters that what a row asks is news, even if it asks what it did and

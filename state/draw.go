@@ -169,8 +169,9 @@ func (d *drawing) judge(e entry) *Item {
 		return d.judgeOwned(e, st)
 	}
 	item := d.item(e, st)
-	item.Refuse = d.heldByAnother(t, st)
+	item.Refuse = heldByAnother(d, d.attrs, t, st)
 	if item.Refuse != "" {
+		item.held = true
 		return item
 	}
 	return d.inTime(e, t, st, item)

@@ -29,6 +29,7 @@ type Item struct {
 	lane    uint8
 	changes map[uint16]uint64 // by mapping
 	orphan  bool              // Refuse is that its person is known not to be there
+	held    bool              // Refuse is that another holds an identifier
 	resting atomic.Bool
 }
 

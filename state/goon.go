@@ -161,8 +161,63 @@ func (s *Store) storeShares(ctx context.Context, sh *shares, mark Mark) error {
 // takeBack undoes what a mapping asked in the transaction that commits at
 // commit, of which nothing has left: it counts as discarded.
 func (s *Store) takeBack(ctx context.Context, m *mapping, commit lsn.LSN) error {
-	for prefix, act := range map[string]func(tx *Tx, key string, value []byte){
-		string([]byte{kindQueue, m.ws}): func(tx *Tx, key string, value []byte) {
+	if err := s.discardWaiting(ctx, m, commit); err != nil {
+		return err
+	}
+	return s.pieces(ctx, number16(kindFresh, m.number), func(tx *Tx, key string, _ []byte) { tx.writes[key] = nil })
+}
+
+// GiveUp discards what waits of mappings that are no longer in force: nobody would
+// ever send it, and what is in one step with it would not leave either. It tells
+// how many changes of which mapping those were. It is for a start, before anything
+// is drawn.
+func (s *Store) GiveUp(ctx context.Context) (discarded map[string]uint64, err error) {
+	for _, m := range s.registry.mappings {
+		if m.def != nil || m.published.Waiting == 0 {
+			continue
+		}
+		if discarded == nil {
+			discarded = map[string]uint64{}
+		}
+		discarded[m.name] = m.published.Waiting
+		if err := s.discardWaiting(ctx, m, 0); err != nil {
+			return discarded, err
+		}
+		err := s.pieces(ctx, number16(kindHeld, m.number), func(tx *Tx, key string, _ []byte) {
+			_, row := splitRowKey(key)
+			if w := tx.waitingRow(key); w != nil {
+				tx.writes[key] = nil
+				tx.tally.rereads--
+				books := tx.book(m)
+				books.Waiting -= w.changes
+				books.Discarded += w.changes
+				tx.forgetRow(rowKey(kindRow, m.number, []byte(row)))
+			}
+		})
+		if err != nil {
+			return discarded, err
+		}
+	}
+	return discarded, nil
+}
+
+// forgetRow takes the fingerprints of a row for void.
+func (tx *Tx) forgetRow(key string) {
+	p := tx.place(key)
+	if p == nil {
+		return
+	}
+	if t, r := tx.rowAt(p); r != nil {
+		r.prints = nil
+		tx.touch(p, t)
+	}
+}
+
+// discardWaiting takes what a mapping asked out of all steps that wait, or (commit
+// not 0) out of those of that transaction.
+func (s *Store) discardWaiting(ctx context.Context, m *mapping, commit lsn.LSN) error {
+	for _, prefix := range [][]byte{{kindQueue, m.ws}, {kindOwnerOf, m.ws}} {
+		err := s.pieces(ctx, prefix, func(tx *Tx, key string, value []byte) {
 			to, err := target([]byte(key), value)
 			switch {
 			case err != nil:
@@ -172,22 +227,8 @@ func (s *Store) takeBack(ctx context.Context, m *mapping, commit lsn.LSN) error 
 			default:
 				tx.takePartBack(m, to, seqOf([]byte(key)), commit)
 			}
-		},
-		string([]byte{kindOwnerOf, m.ws}): func(tx *Tx, key string, value []byte) {
-			to, err := target([]byte(key), value)
-			if err != nil {
-				tx.fail(err)
-				return
-			}
-			if to[0] == kindEvent {
-				tx.takeEventBack(m, to, seqOf([]byte(key)), commit)
-			} else {
-				tx.takePartBack(m, to, seqOf([]byte(key)), commit)
-			}
-		},
-		string(number16(kindFresh, m.number)): func(tx *Tx, key string, _ []byte) { tx.writes[key] = nil },
-	} {
-		if err := s.pieces(ctx, []byte(prefix), act); err != nil {
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -227,7 +268,7 @@ func (tx *Tx) takeEventBack(m *mapping, key string, seq uint64, commit lsn.LSN) 
 		return
 	}
 	e := tx.event(key)
-	if e == nil || e.step == nil || e.step.seq != seq || e.step.commit != commit {
+	if e == nil || e.step == nil || e.step.seq != seq || !e.step.unsettled() || commit != 0 && e.step.commit != commit {
 		return
 	}
 	books := tx.book(m)
@@ -239,7 +280,9 @@ func (tx *Tx) takeEventBack(m *mapping, key string, seq uint64, commit lsn.LSN) 
 // takePartBack takes a mapping's part out of a step.
 func (tx *Tx) takePartBack(m *mapping, key string, seq uint64, commit lsn.LSN) {
 	t := tx.thing(key)
-	at := slices.IndexFunc(t.steps, func(s step) bool { return s.seq == seq && s.commit == commit })
+	at := slices.IndexFunc(t.steps, func(s step) bool {
+		return s.seq == seq && s.unsettled() && (commit == 0 || s.commit == commit)
+	})
 	if at < 0 {
 		return
 	}

@@ -76,6 +76,26 @@ func (tx *Tx) link(a, b *thing) {
 	}
 }
 
+// unlink takes the links off a thing that has let go of an identifier, to those
+// with whom it shares none any more: they need not wait for each other.
+func (tx *Tx) unlink(t *thing) {
+	t.links = slices.DeleteFunc(t.links, func(l link) bool {
+		other := tx.thing(l.key)
+		if t.goesBy(thingID(other.key)) || other.goesBy(thingID(t.key)) || slices.ContainsFunc(t.held, func(h holding) bool { return other.goesBy(h.name) }) {
+			return false
+		}
+		other.links = slices.DeleteFunc(other.links, func(l link) bool { return l.key == t.key })
+		other.dirty = true
+		return true
+	})
+}
+
+// goesBy tells whether an identifier names the thing, or is, or may come to be, one
+// that it has.
+func (t *thing) goesBy(name customerio.Identifier) bool {
+	return thingID(t.key) == name || slices.ContainsFunc(t.held, func(h holding) bool { return h.name == name })
+}
+
 // samePerson tells whether two linked things may be one person: those named by
 // different kinds of identifier may, two by the same kind are two people.
 func samePerson(a, b string) bool { return a[3] != b[3] }
@@ -100,6 +120,7 @@ func (tx *Tx) release(ws uint8, t *thing, name customerio.Identifier) {
 		tx.releaseNamed(ws, name) // who was to have it does not come to
 	}
 	tx.letGo(ws, name, rec)
+	tx.unlink(t)
 	if rec.turnedAway {
 		rec.turnedAway = false
 		tx.sweepLater(sweepHeld, []byte(rec.key))

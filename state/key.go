@@ -64,7 +64,7 @@ func kindOf(key string) customerio.Kind {
 }
 
 // nameKey is the key of an identifier's name record. Emails are compared
-// without case (customerio.Name has folded them).
+// without case (customerio.Fold).
 func nameKey(ws uint8, name customerio.Identifier) string {
 	b := make([]byte, 0, 3+len(name.Value))
 	b = append(b, kindName, ws, byte(name.Type))

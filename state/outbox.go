@@ -114,7 +114,7 @@ func (tx *Tx) absorb(ws uint8, t *thing, seq uint64) {
 		s.since = since // nobody waits for what was parked
 		tx.unlist(ws, t.key, old)
 		tx.moveBooks(old, old.status, waiting)
-		tx.holdAgain(ws, t, old)
+		tx.holdAgain(ws, t, s)
 		t.steps = slices.Delete(t.steps, i, i+1)
 		i--
 	}
@@ -124,18 +124,47 @@ func (tx *Tx) absorb(ws uint8, t *thing, seq uint64) {
 // would no longer fit.
 func (tx *Tx) fold(ws uint8, t *thing, old, newer *step) bool {
 	w := weighed{}
-	for i := range old.parts {
-		w.attrs = append(w.attrs, old.parts[i].attrs...)
+	kept := *old
+	kept.parts = slices.Clone(old.parts)
+	tx.dropStale(t, &kept)
+	for i := range kept.parts {
+		w.attrs = append(w.attrs, kept.parts[i].attrs...)
 	}
 	if !tx.fits(t, newer, &w) {
 		return false
 	}
 	before := newer.size()
-	under(old, newer)
+	under(&kept, newer)
 	if newer.status == waiting {
 		tx.tally.outboxes[ws].bytes += newer.size() - before
 	}
 	return true
+}
+
+// dropStale takes out of a step what its rows have said anew since: that was queued
+// behind it, perhaps in a step that has left. Of several rows of one mapping the
+// one that wrote the thing last says what is new.
+func (tx *Tx) dropStale(t *thing, old *step) {
+	for i := range old.parts {
+		p := &old.parts[i]
+		var newest *row
+		rows := 0
+		tx.rowsOf(t, func(_ *mapping, key string, r *row) {
+			if r.mapping != p.mapping {
+				return
+			}
+			if rows++; rows == 1 || key == t.writer {
+				newest = r
+			}
+		})
+		if newest == nil || rows > 1 && t.writer != rowKey(kindRow, p.mapping, newest.key) {
+			continue
+		}
+		p.attrs = slices.DeleteFunc(slices.Clone(p.attrs), func(a attr) bool {
+			said, known := newest.print(a.name)
+			return known && said != fingerprint(a.value)
+		})
+	}
 }
 
 // moveBooks moves the changes of a step from one outcome to another.
@@ -147,8 +176,10 @@ func (tx *Tx) moveBooks(s *step, from, to status) {
 	}
 }
 
+// laneOf gives what was streamed the live lane, also where the row had to be read
+// again for it.
 func laneOf(o *Origin) uint8 {
-	if o.read() {
+	if o.read() && (o.Reread == nil || !o.Reread.news) {
 		return laneBackfill
 	}
 	return laneLive
@@ -218,8 +249,8 @@ func (tx *Tx) fits(t *thing, s *step, w *weighed) bool {
 		count += len(s.parts[i].attrs)
 		weigh(s.parts[i].attrs)
 	}
-	if bound+6*customerio.MaxIdentifier+6*len(t.key) <= customerio.MaxItem && count <= customerio.MaxAttributes {
-		return true
+	if bound+6*customerio.MaxIdentifier+6*len(t.key) <= customerio.MaxItem && count < customerio.MaxAttributes {
+		return true // `_update` may be one more
 	}
 	op := operationOf(t.key, s)
 	for i := range s.parts {
@@ -237,7 +268,7 @@ func (tx *Tx) fits(t *thing, s *step, w *weighed) bool {
 		}
 	}
 	op.Attributes = merged
-	return op.Size() <= customerio.MaxItem && len(op.Attributes) <= customerio.MaxAttributes
+	return op.Check() == ""
 }
 
 func appendAttributes(dst []customerio.Attribute, names []string, attrs []attr) []customerio.Attribute {

@@ -50,7 +50,7 @@ func (tx *Tx) uses(ws uint8, set *uint64, t customerio.IdentifierType) {
 		tx.s.quick.Lock() // Draw reads it
 		*set |= 1 << t
 		tx.s.quick.Unlock()
-		tx.put(tx.s.registry.appendWorkspaces())
+		tx.put(appendWorkspaces(tx.s.registry.workspaces))
 	}
 }
 

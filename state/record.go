@@ -223,10 +223,14 @@ func (s *step) room() int {
 	return n
 }
 
-// empty tells whether nothing is known of the thing. The last timestamp given is
-// something: the next has to be later.
+// empty tells whether nothing is known of the thing that will be asked for. The last
+// timestamp given to a person is something: the next has to be later. Of a device
+// or a relationship that no row has any more nothing is.
 func (t *thing) empty() bool {
-	return len(t.rows) == 0 && len(t.steps) == 0 && len(t.held) == 0 && t.spilled == 0 && !t.created && t.stamp == 0
+	if len(t.rows) > 0 || len(t.steps) > 0 || len(t.held) > 0 || t.spilled > 0 {
+		return false
+	}
+	return t.kind().Owned() || !t.created && t.stamp == 0
 }
 
 func appendIdentifier(dst []byte, id customerio.Identifier) []byte {

@@ -189,11 +189,11 @@ func appendMapping(m *mapping) (key, value []byte) {
 	return key, seal(v, 0, string(key))
 }
 
-func (g *registry) appendWorkspaces() (key, value []byte) {
+func appendWorkspaces(all []*workspace) (key, value []byte) {
 	key = metaKey("workspaces")
 	v := []byte{recordVersion}
-	v = binary.AppendUvarint(v, uint64(len(g.workspaces)))
-	for _, w := range g.workspaces {
+	v = binary.AppendUvarint(v, uint64(len(all)))
+	for _, w := range all {
 		v = appendBytes(v, w.name)
 		v = appendBytes(v, w.region)
 		v = binary.AppendVarint(v, w.environment)

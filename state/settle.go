@@ -204,6 +204,10 @@ func (tx *Tx) refused(it *Item, reason string) {
 		tx.ready = append(tx.ready, entry{ws: it.ws, lane: st.lane, seq: st.seq, key: it.key})
 		return
 	}
+	if it.held && tx.freed(it.ws, tx.thing(it.key), st) {
+		tx.ready = append(tx.ready, entry{ws: it.ws, lane: st.lane, seq: st.seq, key: it.key})
+		return
+	}
 	tx.letHanging(it.ws, it.key, st)
 	if st.isEvent() {
 		tx.dequeue(it.ws, it.key, st)

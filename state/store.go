@@ -157,7 +157,7 @@ func (s *Store) load() error {
 	// The registry's numbers are stored before anything uses them.
 	return s.Update(context.Background(), func(tx *Tx) error {
 		tx.put(formatRecord())
-		tx.put(s.registry.appendWorkspaces())
+		tx.put(appendWorkspaces(s.registry.workspaces))
 		for _, m := range s.registry.mappings {
 			tx.book(m)
 		}

@@ -19,7 +19,7 @@ func TestMissedTakesTheSweepOver(t *testing.T) {
 	if err := s.Streamed(ctx, []Table{{Name: "public.users", OID: 7, Member: 8}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Update(ctx, func(tx *Tx) error { return tx.Backfilled(0, 3, []string{"3"}, true) }); err != nil {
+	if err := s.Update(ctx, func(tx *Tx) error { return tx.Backfilled(0, nil, 3, []string{"3"}, true) }); err != nil {
 		t.Fatal(err)
 	}
 	if s.Backfill(0).Running || s.tally.sweeps == 0 {
@@ -55,7 +55,7 @@ func TestSweepsThatWaitForABackfillRest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Update(ctx, func(tx *Tx) error { return tx.Backfilled(0, 3, []string{"3"}, true) }); err != nil {
+	if err := s.Update(ctx, func(tx *Tx) error { return tx.Backfilled(0, nil, 3, []string{"3"}, true) }); err != nil {
 		t.Fatal(err)
 	}
 	for more := true; more; {
@@ -75,7 +75,7 @@ func TestSweepsThatWaitForABackfillRest(t *testing.T) {
 		t.Error("a sweep that has nothing to do wakes everybody, itself too")
 	default:
 	}
-	if err := s.Update(ctx, func(tx *Tx) error { return tx.Backfilled(1, 3, []string{"3"}, true) }); err != nil {
+	if err := s.Update(ctx, func(tx *Tx) error { return tx.Backfilled(1, nil, 3, []string{"3"}, true) }); err != nil {
 		t.Fatal(err)
 	}
 	for more := true; more; {

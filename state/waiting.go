@@ -38,8 +38,9 @@ type Waiting struct {
 	seq     uint64
 	// bare: parked past the bound, so that its columns are not kept.
 	bare bool
-	// unsent: its newest values were queued, and set aside without being kept.
-	unsent bool
+	// news: changes of the stream are among what it waits for, or its newest values
+	// were queued, and set aside without being kept.
+	news bool
 
 	truncated uint64 // xid of the newest truncate, of its table; not stored here
 }
@@ -61,7 +62,7 @@ func (w *Waiting) Time() time.Time { return time.UnixMicro(w.time) }
 func (w *Waiting) Commit() lsn.LSN { return w.commit }
 
 func (w *Waiting) encode() []byte {
-	v := []byte{recordVersion, flag(w.hold, 1) | flag(w.Whole, 2) | flag(w.bare, 4) | flag(w.unsent, 8)}
+	v := []byte{recordVersion, flag(w.hold, 1) | flag(w.Whole, 2) | flag(w.bare, 4) | flag(w.news, 8)}
 	v = binary.AppendUvarint(v, w.xid)
 	v = binary.AppendUvarint(v, uint64(w.commit))
 	v = binary.AppendVarint(v, w.time)
@@ -84,7 +85,7 @@ func decodeWaiting(key string, value []byte) (*Waiting, error) {
 	_, row := splitRowKey(key)
 	w.Row = []byte(row)
 	f := d.byte()
-	w.hold, w.Whole, w.bare, w.unsent = f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0
+	w.hold, w.Whole, w.bare, w.news = f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0
 	w.xid = d.uint()
 	w.commit = lsn.LSN(d.uint())
 	w.time = d.int()
@@ -115,7 +116,7 @@ func (tx *Tx) waitingRow(key string) *Waiting {
 // bring overlays what a newer change brought.
 func (w *Waiting) bring(o *Origin) {
 	if !o.read() {
-		w.xid, w.commit, w.time = o.XID, o.Commit, o.Time.UnixMicro()
+		w.xid, w.commit, w.time, w.news = o.XID, o.Commit, o.Time.UnixMicro(), true
 	}
 	if o.Columns == nil {
 		return
@@ -181,7 +182,7 @@ func (tx *Tx) askFor(m *mapping, r *row, changes uint64) {
 		w = &Waiting{key: key, stored: tx.now.Unix(), xid: r.xid, commit: r.commit, time: tx.now.UnixMicro()}
 		tx.tally.rereads++
 	}
-	w.unsent = true
+	w.news = true
 	w.changes += changes
 	tx.book(m).Waiting += changes
 	tx.writes[key] = w.encode()
@@ -198,7 +199,7 @@ func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
 	w := &Waiting{key: key, stored: tx.now.Unix(), hold: true, seq: tx.next()}
 	switch {
 	case o.Reread != nil:
-		w.Columns, w.xid, w.commit, w.time, w.Whole = o.Reread.Columns, o.Reread.xid, o.Reread.commit, o.Reread.time, o.Reread.Whole
+		w.Columns, w.xid, w.commit, w.time, w.Whole, w.news = o.Reread.Columns, o.Reread.xid, o.Reread.commit, o.Reread.time, o.Reread.Whole, o.Reread.news
 	case o.read():
 		// A read that is under way may be older than the page: it must not pass for
 		// the newest because the row was parked by a read in between.

@@ -1,6 +1,9 @@
 package state
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Workspace is the identity that the state has sent to under a workspace's
 // name; a zero Environment: none yet.
@@ -24,14 +27,14 @@ func (s *Store) AcceptWorkspace(ctx context.Context, ws int, region string, envi
 		return nil
 	}
 	return s.Update(ctx, func(tx *Tx) error {
-		was := *w
-		w.region, w.environment = region, environment
-		if had != 0 {
-			w.epoch++
-		}
 		next := *w
-		tx.put(tx.s.registry.appendWorkspaces())
-		*w = was
+		next.region, next.environment = region, environment
+		if had != 0 {
+			next.epoch++
+		}
+		all := slices.Clone(tx.s.registry.workspaces)
+		all[w.number] = &next
+		tx.put(appendWorkspaces(all))
 		tx.then(func() { w.region, w.environment, w.epoch = next.region, next.environment, next.epoch })
 		if had == 0 {
 			return nil

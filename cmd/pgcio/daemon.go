@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -68,6 +69,14 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 	end.then("state", store.Close)
 	if errors.Is(missing, fs.ErrNotExist) {
 		unused = func() error { return removeUnused(store, cfg.state.path) }
+	}
+
+	gone, err := store.GiveUp(ctx)
+	if err != nil {
+		return fmt.Errorf("giving up what waits of mappings that are not in the configuration: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(gone)) {
+		log.Warn("a mapping is not in the configuration any more: what waited of it is discarded", "mapping", name, "changes", gone[name])
 	}
 
 	// Whoever looks sees the start too, and why it takes long.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -213,6 +214,11 @@ func (r *reads) answer(ctx context.Context, p *pump, batch *cdc.Batch) error {
 		r.release(id, readAgain)
 		return nil
 	}
+	if b := r.store.Backfill(i); !id.again && !(b.Running && slices.Equal(b.After, page.Want.After)) {
+		// The backfill has begun anew since it was asked for.
+		r.release(id, 0)
+		return nil
+	}
 	ahead := !id.again && !page.Done && page.Last != nil && !r.store.Crowded()
 	if ahead {
 		// The next page is read while this one is stored.
@@ -265,7 +271,7 @@ func (r *reads) takePage(tx *state.Tx, p *pump, batch *cdc.Batch, i int) error {
 			tx.Apply(ask)
 		}
 	}
-	return tx.Backfilled(i, len(batch.Changes), page.Last, page.Done)
+	return tx.Backfilled(i, page.Want.After, len(batch.Changes), page.Last, page.Done)
 }
 
 // takeRereads applies rows that were read again, each under what the stream
