@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"strings"
 )
@@ -99,7 +100,7 @@ func readPublished(ctx context.Context, s *session, cfg Config, tables map[uint3
 			WHERE b.pubname = p.pubname AND r.prrelid = c.oid AND r.prattrs IS NOT NULL)`
 	}
 	r, err := s.query(ctx, `SELECT c.oid, `+more+`, coalesce((SELECT r.oid FROM pg_publication_rel r JOIN pg_publication b ON b.oid = r.prpubid
-			WHERE b.pubname = p.pubname AND r.prrelid = c.oid), 0) FROM pg_publication_tables p
+			WHERE b.pubname = p.pubname AND r.prrelid = c.oid), 0), (SELECT xmin FROM pg_publication b WHERE b.pubname = p.pubname) FROM pg_publication_tables p
 		JOIN pg_namespace n ON n.nspname = p.schemaname JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
 		WHERE p.pubname = `+quoteLiteral(cfg.Publication)+` AND c.oid IN (`+oids+`)`)
 	if err != nil {
@@ -107,7 +108,7 @@ func readPublished(ctx context.Context, s *session, cfg Config, tables map[uint3
 	}
 	for i := range r {
 		t := tables[oid(r.text(i, 0))]
-		t.Published, t.RowFilter, t.Member = true, r.text(i, 1), oid(r.text(i, 4))
+		t.Published, t.RowFilter, t.Member = true, r.text(i, 1), crc32.ChecksumIEEE([]byte(r.text(i, 4)+" "+r.text(i, 5)))
 		columns, err := jsonStrings(r[i][2])
 		if err != nil {
 			return fmt.Errorf("reading the columns that are published of %s: %w", t, err)

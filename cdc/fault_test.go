@@ -176,8 +176,9 @@ func TestGaps(t *testing.T) {
 	t.Run("a slot dropped while streaming", func(t *testing.T) {
 		p := resume(t, cfg, good)
 		waitFor(t, "a connection", func() bool { return p.src.Status().Connected })
-		db.Exec(t, `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1`, cfg.Slot)
 		waitFor(t, "the slot to be free to drop", func() bool {
+			// Its reader is back within milliseconds.
+			db.Exec(t, `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1`, cfg.Slot)
 			_, err := DropSlot(testContext(t), cfg)
 			return err == nil
 		})

@@ -104,29 +104,25 @@ func (s *Source) look(ctx context.Context) error {
 			st.Looked, st.head, st.restart = time.Now(), r.lsn(0, 0), slot.Restart
 			st.RetainedBytes, st.SafeBytes, st.SlotStatus = slot.HeldBytes, slot.SafeBytes, slot.Status
 			st.ConfirmedLSN = max(st.ConfirmedLSN, slot.Confirmed)
-			if st.alarm(AlarmPublication, len(missing) > 0, strings.Join(missing, "; ")) {
-				s.cfg.Logger.Warn("a mapped table is not published as it must be", "tables", missing)
-			}
-			if st.alarm(AlarmRetained, slot.HeldBytes > s.cfg.RetainedAlarm, fmt.Sprintf("the slot holds %d bytes of WAL", slot.HeldBytes)) {
-				s.cfg.Logger.Warn("the slot holds much WAL", "bytes", slot.HeldBytes)
-			}
+			st.alarm(AlarmPublication, len(missing) > 0, strings.Join(missing, "; "))
+			st.alarm(AlarmRetained, slot.HeldBytes > s.cfg.RetainedAlarm, fmt.Sprintf("the slot holds %d bytes of WAL", slot.HeldBytes))
 			// Less than is held already: at this pace the slot is lost before long.
 			risk := slot.Exists && (slot.Status == "unreserved" || slot.Status == "lost" || slot.SafeBytes >= 0 && slot.SafeBytes < slot.HeldBytes)
-			if st.alarm(AlarmSlot, risk, fmt.Sprintf("the slot is lost after %d more bytes of WAL (max_slot_wal_keep_size)", max(0, slot.SafeBytes))) {
-				s.cfg.Logger.Warn("the slot is about to be lost", "safe_bytes", slot.SafeBytes, "status", slot.Status)
+			detail := fmt.Sprintf("the slot is lost after %d more bytes of WAL (max_slot_wal_keep_size)", max(0, slot.SafeBytes))
+			if slot.Status == "lost" {
+				detail = "the slot is lost: it needed more WAL than max_slot_wal_keep_size lets it hold"
 			}
+			st.alarm(AlarmSlot, risk, detail)
 		})
 		return nil
 	})
 }
 
-// alarm raises or clears, and tells whether it was raised anew.
-func (st *Status) alarm(name string, on bool, detail string) bool {
-	if !on {
+// alarm raises or clears.
+func (st *Status) alarm(name string, on bool, detail string) {
+	if on {
+		st.raise(name, detail)
+	} else {
 		st.clear(name)
-		return false
 	}
-	n := len(st.Alarms)
-	st.raise(name, detail)
-	return len(st.Alarms) > n
 }

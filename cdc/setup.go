@@ -168,12 +168,13 @@ func dropPublication(cfg Config) string {
 // of each. The slot is made by pgcio, because only then does a state belong to it.
 func SetupSQL(ctx context.Context, cfg, look Config, columns map[string][]string) (string, error) {
 	cfg = cfg.withDefaults()
-	tables, left, err := sortTables(ctx, look.withDefaults())
+	there, err := lookBeforeSetup(ctx, cfg, look.withDefaults())
 	if err != nil {
 		return "", err
 	}
 	var b script
-	role := b.role(cfg, tables)
+	role := b.role(cfg, there.tables, there.role)
+	tables := there.tables
 	for _, t := range tables {
 		if c := columns[t.String()]; len(c) > 0 {
 			b.line("GRANT SELECT (%s) ON %s TO %s;", quoteIdents(c), quoteTable(t.String()), role)
@@ -183,11 +184,17 @@ func SetupSQL(ctx context.Context, cfg, look Config, columns map[string][]string
 	}
 	b.line("")
 	b.line("-- What is published (as the owner of the tables).")
-	for _, e := range left {
+	for _, e := range there.left {
 		b.line("-- Left out: %s", e)
 	}
-	if len(tables) > 0 {
-		b.line("%s", strings.Join(publicationSQL(cfg, false, tables), "\n"))
+	if there.published.Exists {
+		tables = slices.DeleteFunc(slices.Clone(tables), func(t *Table) bool { return t.Published })
+	}
+	switch {
+	case len(tables) > 0:
+		b.line("%s", strings.Join(publicationSQL(cfg, there.published.Exists, tables), "\n"))
+	case there.published.Exists:
+		b.line("-- Nothing is to be done: publication %s has them.", quoteIdent(cfg.Publication))
 	}
 	return b.String(), nil
 }
@@ -198,7 +205,7 @@ func SetupUnseen(cfg Config, why error) string {
 	cfg = cfg.withDefaults()
 	var b script
 	tables := unseenTables(cfg.Tables)
-	b.role(cfg, tables)
+	b.role(cfg, tables, false)
 	b.line("")
 	b.line("-- The tables could not be looked at: %s.", strings.Join(lines(why.Error()), " "))
 	b.line("-- Which of their columns are read, and which of them can be published without making their own")
@@ -215,19 +222,28 @@ type script struct{ strings.Builder }
 
 func (b *script) line(format string, args ...any) { fmt.Fprintf(b, format+"\n", args...) }
 
-// role makes the role and lets it reach the tables. It returns its name, quoted.
-func (b *script) role(cfg Config, tables []*Table) string {
-	role, database := "pgcio", "postgres"
+// roleOf is the role of a configuration, and its database.
+func roleOf(cfg Config) (role, database string) {
+	role, database = "pgcio", "postgres"
 	if pc, err := parseURL(cfg.URL); err == nil {
 		role, database = pc.User, pc.Database
-		if database == "" {
-			database = role
-		}
 	}
+	return role, cmp.Or(database, role)
+}
+
+// role makes the role, unless it is there, and lets it reach the tables. It returns
+// its name, quoted.
+func (b *script) role(cfg Config, tables []*Table, there bool) string {
+	role, database := roleOf(cfg)
 	role = quoteIdent(role)
-	b.line("-- The role (its password, or how else it proves itself, is yours to choose).")
-	b.line("-- Managed services have a role to grant instead of REPLICATION: rds_replication on Amazon RDS.")
-	b.line("CREATE ROLE %s LOGIN REPLICATION;", role)
+	if there {
+		b.line("-- The role is there, and need not be made:")
+		b.line("-- CREATE ROLE %s LOGIN REPLICATION;", role)
+	} else {
+		b.line("-- The role (its password, or how else it proves itself, is yours to choose).")
+		b.line("-- Managed services have a role to grant instead of REPLICATION: rds_replication on Amazon RDS.")
+		b.line("CREATE ROLE %s LOGIN REPLICATION;", role)
+	}
 	b.line("GRANT CONNECT ON DATABASE %s TO %s;", quoteIdent(database), role)
 	b.line("")
 	b.line("-- What it reads.")
@@ -243,26 +259,42 @@ func (b *script) role(cfg Config, tables []*Table) string {
 	return role
 }
 
-// sortTables parts the mapped tables into those that can be published and what
-// keeps the others from it.
-func sortTables(ctx context.Context, cfg Config) (tables []*Table, left []error, err error) {
+// beforeSetup is what there is already: the role, the publication, and the mapped
+// tables, parted into those that can be published and what keeps the others from it.
+type beforeSetup struct {
+	role      bool
+	published publicationRow
+	tables    []*Table
+	left      []error
+}
+
+func lookBeforeSetup(ctx context.Context, daemon, cfg Config) (there beforeSetup, err error) {
 	err = ask(ctx, cfg, func(s *session) error {
+		role, _ := roleOf(daemon)
+		r, err := s.query(ctx, "SELECT FROM pg_roles WHERE rolname = "+quoteLiteral(role))
+		if err != nil {
+			return err
+		}
+		there.role = len(r) > 0
+		if there.published, err = readPublication(ctx, s, cfg.Publication); err != nil {
+			return err
+		}
 		found, problems, err := describe(ctx, s, cfg, cfg.Tables)
-		left = problems
+		there.left = problems
 		for _, name := range cfg.Tables {
 			t := found[name]
-			if t == nil || slices.Contains(tables, t) {
+			if t == nil || slices.Contains(there.tables, t) {
 				continue
 			}
 			if err := t.publishable(true); err != nil {
-				left = append(left, err)
+				there.left = append(there.left, err)
 				continue
 			}
-			tables = append(tables, t)
+			there.tables = append(there.tables, t)
 		}
 		return err
 	})
-	return tables, left, err
+	return there, err
 }
 
 // unseenTables are tables of which nothing is known but the name.

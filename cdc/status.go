@@ -57,9 +57,13 @@ const (
 	AlarmRetained    = "retained_wal"  // the slot holds much WAL
 	AlarmSlot        = "slot_at_risk"  // the slot is about to be lost
 	AlarmPublication = "publication"   // a mapped table is not published, or must not be as it is
-	AlarmSource      = "not_streaming" // not connected for a minute
+	AlarmSource      = "not_streaming" // not connected for alarmAfter
 	AlarmStalled     = "stalled"       // disconnected because nothing is stored
 )
+
+// alarmAfter is how long Postgres may be away, as it is while it restarts, without
+// an alarm.
+const alarmAfter = 10 * time.Second
 
 // Status returns how the source is.
 func (s *Source) Status() Status {
@@ -92,7 +96,7 @@ func (s *Source) Status() Status {
 		}
 		st.LagSeconds = max(0, now.Sub(st.lastCommit).Seconds())
 	}
-	if !st.Connected && !st.Since.IsZero() && time.Since(st.Since) > time.Minute {
+	if !st.Connected && !st.Since.IsZero() && time.Since(st.Since) > alarmAfter {
 		st.Alarms = append(st.Alarms, Alarm{AlarmSource, st.Since, st.LastError})
 	}
 	return st

@@ -22,7 +22,7 @@ type Table struct {
 	// Published tells that the publication has the table; RowFilter and
 	// ColumnList are the publication's own (empty: none).
 	Published  bool
-	Member     uint32 // the table's entry in the publication, another each time it is added; 0: it has none of its own
+	Member     uint32 // stands for the table's entry in the publication, another each time it is added, and for what ALTER PUBLICATION … SET has last made of that; 0: not published
 	RowFilter  string
 	ColumnList []string
 	// UniqueColumns are the single columns that have a unique index of their

@@ -214,6 +214,9 @@ func noColumn(t *cdc.Table, column string) (message, advice string) {
 func (c *ruleCompiler) noColumn(at strict.Place, column string) {
 	message, suggestion := noColumn(c.table, column)
 	base := at.Key[strings.LastIndexByte(at.Key, '.')+1:]
+	if base == "platform" && customerio.CheckPlatform(strings.ToLower(column)) == "" {
+		suggestion = fmt.Sprintf("for a fixed value write { value = %q }", strings.ToLower(column))
+	}
 	if suggestion == "" && strings.ContainsAny(column, " ()=+'") {
 		suggestion = "for an expression write { expr = … }, for a fixed value { value = … }"
 	}

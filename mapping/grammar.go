@@ -348,7 +348,7 @@ func (g *grammar) device() {
 	}
 	s := &g.spec
 	s.Token = g.value(g.Table, "token", FromColumn)
-	s.Platform = g.value(g.Table, "platform", Literal)
+	s.Platform = g.value(g.Table, "platform", FromColumn)
 	s.LastUsed = g.value(g.Table, "last_used", FromColumn)
 	if s.Token.Form == Literal {
 		g.fail("token", "", "must differ from row to row: name a column or write an expression")
@@ -364,9 +364,6 @@ func (g *grammar) device() {
 		g.fail("platform", "", "must be a string")
 	} else if reason := customerio.CheckPlatform(strings.ToLower(platform)); reason != "" {
 		advice := strict.DidYouMean(platform, customerio.Platforms)
-		if advice == "" {
-			advice = "if a column holds it, write { column = … }"
-		}
 		g.fail("platform", advice, "%s", reason)
 	}
 }

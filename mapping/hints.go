@@ -45,12 +45,14 @@ func (c *ruleCompiler) identifierHints() {
 		if !is || len(s.Person) == 1 && named(t) {
 			continue
 		}
-		unless := "only for people named by cio_id"
+		unless, fix := "only for people named by cio_id", ""
 		if t == customerio.Email && named(customerio.ID) {
 			unless = `only if the workspace's setting "Allow updates to email using ID" is on`
+			fix = "see that it is on, at Customer.io under Settings > Workspace Settings > General Workspace Settings"
 		}
 		c.hint("it names people by %s and sets %s, which identifies them too: Customer.io changes one that a person has %s, and else accepts the change and ignores it",
 			s.Person[0].Type, a.Name, unless)
+		c.hints[len(c.hints)-1].Fix = fix
 	}
 }
 
@@ -93,7 +95,7 @@ func nameHints(rules []*rule) []Hint {
 			if len(r.person) == 0 || len(other.person) == 0 || other.spec.Workspace != r.spec.Workspace || connected(rules, r, other) {
 				continue
 			}
-			hints = append(hints, Hint{r.spec.Name, fmt.Sprintf(
+			hints = append(hints, Hint{Mapping: r.spec.Name, Message: fmt.Sprintf(
 				"it names people by %s and mapping %q by %s, and no mapping of a person gives both: Customer.io may hold two profiles for one person, and pgcio cannot keep their order",
 				r.person[0].kind, other.spec.Name, other.person[0].kind)})
 			break
@@ -119,11 +121,11 @@ func ownerHints(rules []*rule) []Hint {
 		if !makes(customerio.Person, func(o *rule) bool {
 			return slices.ContainsFunc(r.person, func(id identifier) bool { return o.gives(id.kind) })
 		}) {
-			hints = append(hints, Hint{r.spec.Name, fmt.Sprintf("no mapping of the workspace creates people by %s: %s of somebody whom Customer.io does not know are lost, or of an empty profile",
+			hints = append(hints, Hint{Mapping: r.spec.Name, Message: fmt.Sprintf("no mapping of the workspace creates people by %s: %s of somebody whom Customer.io does not know are lost, or of an empty profile",
 				r.person[0].kind, what)})
 		}
 		if r.info.Kind == customerio.Relationship && !makes(customerio.Object, func(o *rule) bool { return o.spec.ObjectType.mayBe(&r.spec.ObjectType) }) {
-			hints = append(hints, Hint{r.spec.Name, "no mapping of the workspace creates objects of its object_type: relationships to one that Customer.io does not have are lost, or to an empty object"})
+			hints = append(hints, Hint{Mapping: r.spec.Name, Message: "no mapping of the workspace creates objects of its object_type: relationships to one that Customer.io does not have are lost, or to an empty object"})
 		}
 	}
 	return hints

@@ -74,7 +74,7 @@ object = "device"
 behavior = "update_or_create"
 person = { id = "user_id" }
 token = "token"
-platform = "ios"
+platform = { value = "ios" }
 [mapping.attributes]
 "*" = true
 except = ["id", "user_id", "token", "os"]

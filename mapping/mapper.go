@@ -104,6 +104,7 @@ func Tables(specs []Spec) []string {
 type Hint struct {
 	Mapping string
 	Message string
+	Fix     string // one line; "": there is nothing to do but to know it
 }
 
 // Hints are what `check` should say of the mappings.

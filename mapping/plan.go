@@ -190,11 +190,11 @@ func (b *binder) column(name string) bound {
 	was := b.rule.table.Index(name)
 	switch {
 	case i < 0 && b.broken == "":
-		b.broken = fmt.Sprintf("column %q of %s has gone; change the mapping, or bring it back", name, b.table)
+		b.broken = fmt.Sprintf("column %q of %s is not sent any more: it was dropped or renamed, or the publication's column list leaves it out; change the mapping, or bring it back", name, b.table)
 	case i < 0:
 	case !sameKind(typeAt(b.table, i), typeAt(b.rule.table, was)) && b.broken == "":
-		b.broken = fmt.Sprintf("column %q of %s is %s now and was %s when the mapping was loaded; reload, and run resync if its values changed",
-			name, b.table, typeName(b.table, name), typeName(b.rule.table, name))
+		b.broken = fmt.Sprintf("column %q of %s is %s in the log here, and %s when the mapping was loaded: restart pgcio, then `pgcio parked retry --mapping %s` reads its rows again",
+			name, b.table, typeName(b.table, name), typeName(b.rule.table, name), b.rule.spec.Name)
 	}
 	if i < 0 {
 		return bound{index: -1}

@@ -48,7 +48,7 @@ func openBolt(path string, readOnly bool) (*boltEngine, error) {
 		return e, nil
 	case errors.Is(err, bolterrors.ErrTimeout):
 		err = ErrLocked
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch), strings.Contains(err.Error(), "file size too small"):
 		err = fmt.Errorf("%w: %w", errCorrupt, err)
 	}
 	return nil, fmt.Errorf("open state file %s: %w", path, advised(err))
@@ -97,11 +97,15 @@ func openFile(path string, readOnly bool) (e *boltEngine, err error) {
 // checkPages looks at the pages of a file that was not closed, before bbolt does.
 // To find the free ones bbolt follows every page there is, in a goroutine of its
 // own: what it does there about one that cannot be would end the process with
-// nothing but a trace. A file that was closed brings its list of free pages, and
-// is not read.
+// nothing but a trace. A file that was closed brings its list of free pages: bbolt
+// follows all only when a commit fails, and a large one is not read.
 func checkPages(path string) error {
-	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && info.Size() == 0:
 		return nil
+	case err != nil:
+		return err
 	}
 	// Reading only takes the lock, and follows nothing.
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout, ReadOnly: true})
@@ -115,15 +119,22 @@ func checkPages(path string) error {
 		}
 		defer f.Close()
 		size := int64(db.Info().PageSize)
+		if info.Size() < tx.Size() {
+			return fmt.Errorf("%w: it is cut short: %d bytes of %d", errCorrupt, info.Size(), tx.Size())
+		}
 		p := pages{file: f, size: size, end: uint64(tx.Size() / size)}
 		closed, err := p.closed(int64(tx.ID() % 2))
-		if closed || err != nil {
+		if closed && tx.Size() > alwaysFollowed || err != nil {
 			return err
 		}
 		return p.follow(uint64(tx.Cursor().Bucket().Root()))
 	})
 	return errors.Join(err, db.Close())
 }
+
+// alwaysFollowed is the size of a file up to which its pages are followed at every
+// start: that takes tenths of a second.
+var alwaysFollowed int64 = 256 << 20
 
 // advised adds to an error of the file what helps.
 func advised(err error) error {

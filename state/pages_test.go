@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -107,8 +108,37 @@ func TestDamagedPageIsReportedAtOpen(t *testing.T) {
 	}
 }
 
-// TestPagesOfAClosedFileAreNotRead: a start after a clean stop stays quick.
+// A file that is cut short is damaged, though what is left may be followed.
+func TestFileCutShort(t *testing.T) {
+	killed, ended := boltFile(t)
+	for _, whole := range [][]byte{killed, ended} {
+		path := filepath.Join(t.TempDir(), "state.db")
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e, err := openBolt(path, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		used, _ := e.size() // the file may have grown by more
+		if err := e.close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, used-1); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkPages(path); err == nil || !strings.Contains(err.Error(), "cut short") {
+			t.Errorf("taken: %v", err)
+		}
+	}
+}
+
+// TestPagesOfAClosedFileAreNotRead: a start after a clean stop stays quick, however
+// large the file is.
 func TestPagesOfAClosedFileAreNotRead(t *testing.T) {
+	was := alwaysFollowed
+	alwaysFollowed = 0
+	defer func() { alwaysFollowed = was }()
 	killed, ended := boltFile(t)
 	size := os.Getpagesize()
 	for _, c := range []struct {

@@ -8,11 +8,11 @@ import (
 
 // Table is the table that a mapping's changes are streamed of. Another OID is
 // another table, whatever its name; another Member tells that the table was
-// taken out of the publication in between.
+// taken out of the publication in between, or that one changed.
 type Table struct {
 	Name   string
 	OID    uint32
-	Member uint32 // its entry in the publication; 0: it has none of its own
+	Member uint32 // stands for its entry in the publication, and what that publishes
 	// Away is set when pgcio has run without the mapping since.
 	Away bool
 }

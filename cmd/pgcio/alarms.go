@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"sync"
 	"time"
 
@@ -14,6 +15,8 @@ type alarms struct {
 	since map[subject]time.Time
 
 	offline bool // there is one look, of somebody who was not there before
+	log     *slog.Logger
+	told    map[subject]string // what has been logged, with the detail
 }
 
 // subject is what an alarm is about: a name, and perhaps one of several things
@@ -24,13 +27,21 @@ type subject struct{ name, of string }
 type look struct {
 	*alarms
 	seen map[subject]bool
+	now  map[subject]string
 	list []status.Alarm
 }
 
-func (a *alarms) look() *look { return &look{alarms: a, seen: map[subject]bool{}} }
+func (a *alarms) look() *look {
+	return &look{alarms: a, seen: map[subject]bool{}, now: map[subject]string{}}
+}
 
 // add adds an alarm that somebody else remembers.
-func (l *look) add(a status.Alarm) { l.list = append(l.list, a) }
+func (l *look) add(a status.Alarm) { l.enter(subject{a.Name, ""}, a) }
+
+func (l *look) enter(s subject, a status.Alarm) {
+	l.list = append(l.list, a)
+	l.now[s] = a.Detail
+}
 
 // raise adds an alarm about one of several things ("": the only one).
 func (l *look) raise(name, of, detail string) {
@@ -48,7 +59,7 @@ func (l *look) raise(name, of, detail string) {
 		l.since[s] = time.Now()
 	}
 	l.seen[s] = true
-	l.add(status.Alarm{Name: name, Since: l.since[s], Detail: detail})
+	l.enter(s, status.Alarm{Name: name, Since: l.since[s], Detail: detail})
 }
 
 // raiseKept is raise for an alarm of which the state knows since when.
@@ -60,7 +71,8 @@ func (l *look) raiseKept(name, of, detail string, since func() time.Time) {
 	l.raise(name, of, detail)
 }
 
-// end forgets the alarms that are over, so that one which comes back begins anew.
+// end forgets the alarms that are over, so that one which comes back begins anew,
+// and logs each once when it is raised, and when it is over.
 func (l *look) end() []status.Alarm {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,5 +81,19 @@ func (l *look) end() []status.Alarm {
 			delete(l.since, s)
 		}
 	}
+	if l.log == nil {
+		return l.list
+	}
+	for s, detail := range l.now {
+		if _, told := l.told[s]; !told {
+			l.log.Warn("alarm", "name", s.name, "detail", detail)
+		}
+	}
+	for s, detail := range l.told {
+		if _, still := l.now[s]; !still {
+			l.log.Info("alarm is over", "name", s.name, "was", detail)
+		}
+	}
+	l.told = l.now
 	return l.list
 }

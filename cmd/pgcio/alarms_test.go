@@ -40,20 +40,20 @@ func TestAlarmsRememberWhenTheyBegan(t *testing.T) {
 	})
 }
 
-// What was left out is one alarm, which names the attributes left out last.
+// What was left out is one alarm, which names all attributes, those left out last
+// first.
 func TestLeftOut(t *testing.T) {
 	var a alarms
 	l := a.look()
 	old := state.Left{Name: "old", Times: 1, Reason: "it is too long", Last: time.Now().Add(-2 * leftAlarm)}
 	var many []state.Left
 	for i := range 7 {
-		many = append(many, state.Left{Name: string(rune('a' + i)), Times: uint64(i), Reason: "it is too long", Last: time.Now().Add(time.Duration(i-7) * time.Minute)})
+		many = append(many, state.Left{Name: string(rune('a' + i)), Times: uint64(i + 1), Reason: "it is too long", Last: time.Now().Add(time.Duration(i-7) * time.Minute)})
 	}
 	left([]state.MappingStatus{{Name: "people", Left: append(many, old)}, {Name: "orders"}}, l)
 	got := l.end()
-	want := "people.g was left out 6 times, the last time because it is too long; people.f was left out 5 times, the last time because it is too long; " +
-		"people.e was left out 4 times, the last time because it is too long; people.d was left out 3 times, the last time because it is too long; " +
-		"people.c was left out 2 times, the last time because it is too long; 2 more attributes"
+	want := "left out was people.g (7 times), people.f (6 times), people.e (5 times), people.d (4 times), people.c (3 times), people.b (2 times), people.a (1 time), " +
+		"the last time because it is too long"
 	if len(got) != 1 || got[0].Name != "values_left_out" || got[0].Detail != want {
 		t.Errorf("got %+v, want one that says %q", got, want)
 	}

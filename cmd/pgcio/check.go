@@ -137,7 +137,7 @@ func (a *app) checkDatabase(ctx context.Context, cfg *config, kept cdc.Kept) (fo
 	}
 	if mapper != nil {
 		for _, h := range mapper.Hints() {
-			found = append(found, finding{warning, "mapping " + h.Mapping, h.Message, ""})
+			found = append(found, finding{warning, "mapping " + h.Mapping, h.Message, h.Fix})
 		}
 	}
 	return found, problems, nil

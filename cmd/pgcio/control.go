@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // The control socket is HTTP with JSON over a unix socket beside the state
@@ -102,6 +103,9 @@ type controlClient struct{ http http.Client }
 // errNoDaemon says that nobody listens on the control socket.
 var errNoDaemon = errors.New("no daemon is running")
 
+// answerWithin is how long the daemon may take to tell how it is.
+const answerWithin = 10 * time.Second
+
 func newControlClient(socket string) *controlClient {
 	return &controlClient{http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -129,11 +133,20 @@ func (c *controlClient) call(ctx context.Context, path string, query url.Values,
 		}
 		method, content = http.MethodPost, strings.NewReader(string(b))
 	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://pgcio"+path+"?"+query.Encode(), content)
+	// What changes nothing is answered at once, or never.
+	within, cancel := ctx, context.CancelFunc(func() {})
+	if method == http.MethodGet {
+		within, cancel = context.WithTimeout(ctx, answerWithin)
+	}
+	defer cancel()
+	r, err := http.NewRequestWithContext(within, method, "http://pgcio"+path+"?"+query.Encode(), content)
 	if err != nil {
 		return err
 	}
 	resp, err := c.http.Do(r)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fmt.Errorf("the daemon has not answered for %s: it hangs, or is stopped", answerWithin)
+	}
 	if err != nil {
 		var u *url.Error
 		if errors.As(err, &u) {

@@ -81,7 +81,7 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 
 	// Whoever looks sees the start too, and why it takes long.
 	recorder := status.NewRecorder()
-	view := newView(cfg, store)
+	view := newView(cfg, store, log)
 	if err := serveStatus(loop, cfg, view, recorder, alive); err != nil {
 		return err
 	}

@@ -138,8 +138,14 @@ func (a *app) demoTraffic(ctx context.Context, cfg *config, log *slog.Logger, sh
 	defer close()
 	view := &demoView{console: a.console, shop: shop, sim: sim, daemon: newControlClient(cfg.state.socket())}
 	var g errgroup.Group
-	g.Go(func() error { return sim.Serve(running, listener) })
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	g.Go(func() error {
+		defer stop()
+		return sim.Serve(serving, listener)
+	})
+	g.Go(func() error {
+		defer end()  // the daemon has finished what it had in hand
 		defer stop() // without a daemon there is nothing to show
 		defer close()
 		return a.daemon(running, cfg, daemonOptions{log: log})

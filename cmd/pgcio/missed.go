@@ -31,7 +31,7 @@ func whyMissed(was state.Table, now *cdc.Table) string {
 	case !now.Published:
 		return fmt.Sprintf("table %s was taken out of the publication", now)
 	case was.Member != now.Member:
-		return fmt.Sprintf("table %s was taken out of the publication and put back", now)
+		return fmt.Sprintf("table %s was taken out of the publication and put back, or that was altered", now)
 	}
 	return ""
 }

@@ -106,7 +106,7 @@ var mutations = []mutation{
 		`before.seq < e.seq && t.goesBefore(i, st) {`,
 		`before.seq < e.seq && e.seq == 0 && t.goesBefore(i, st) {`},
 	{"5", "an identifier that another still holds is written", "state/draw.go",
-		`	item.Refuse = d.heldByAnother(t, st)`,
+		`	item.Refuse = heldByAnother(d, d.attrs, t, st)`,
 		`	item.Refuse = ""`},
 	{"5", "what waits for an identifier is not tried again when it is let go", "state/place.go",
 		`s.status == parked && s.heldBy(name) {`,

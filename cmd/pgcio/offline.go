@@ -23,7 +23,7 @@ func offlineDesk(ctx context.Context, cfg *config) (d *desk, done func() error, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the state: %w", err)
 	}
-	v := newView(cfg, store)
+	v := newView(cfg, store, nil)
 	v.alarms.offline = true
 	snapshot := func() status.Snapshot {
 		s := v.snapshot()

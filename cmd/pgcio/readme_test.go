@@ -28,7 +28,7 @@ import (
 const (
 	readme    = "../../README.md"
 	operating = "../../docs/OPERATING.md"
-	mappings  = "../../docs/MAPPINGS.md"
+	mappings  = "../../docs/MAPPING.md"
 )
 
 // fence is a fenced block of a Markdown file.
@@ -291,7 +291,7 @@ func TestDocumentedConfigurations(t *testing.T) {
 	}
 }
 
-// The tables and mappings of docs/MAPPINGS.md fit each other, and those of the
+// The tables and mappings of docs/MAPPING.md fit each other, and those of the
 // quick start.
 func TestDocumentedMappings(t *testing.T) {
 	db := pgtest.NewDatabase(t)

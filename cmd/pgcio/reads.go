@@ -207,7 +207,6 @@ func (r *reads) answer(ctx context.Context, p *pump, batch *cdc.Batch) error {
 	}
 	i := id.mapping
 	if page.Err != nil {
-		r.log.Error("table cannot be read", "mapping", r.mappings[i].Name, "table", page.Want.Table, "error", page.Err, "again_in", readAgain)
 		r.mu.Lock()
 		r.broken[id] = page.Err.Error()
 		r.mu.Unlock()

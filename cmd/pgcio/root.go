@@ -158,7 +158,7 @@ func subcommands(c *cobra.Command, subs ...*cobra.Command) *cobra.Command {
 	c.DisableFlagsInUseLine = true
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return usagef("%s: name one of its commands; see %s --help", cmd.CommandPath(), cmd.CommandPath())
+			return usagef("%s needs one of its commands; see %s --help", cmd.Name(), cmd.CommandPath())
 		}
 		return unknownCommand(cmd, args[0])
 	}

@@ -91,7 +91,7 @@ object    = "device"
 behavior  = "update_or_create"
 person    = { id = "user_id" }
 token     = "token"
-platform  = "ios"
+platform  = { value = "ios" }
 [mapping.attributes]
 build = "build"
 

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -31,7 +32,9 @@ type view struct {
 	alarms alarms
 }
 
-func newView(cfg *config, store *state.Store) *view { return &view{cfg: cfg, store: store} }
+func newView(cfg *config, store *state.Store, log *slog.Logger) *view {
+	return &view{cfg: cfg, store: store, alarms: alarms{log: log}}
+}
 
 // add makes a workspace's sink seen.
 func (v *view) add(s *sink.Sink) {
@@ -91,7 +94,7 @@ func (v *view) snapshot() status.Snapshot {
 		return out
 	}
 	out.StateBytes = st.Size
-	v.postgres(&out, source, st, alarms)
+	v.postgres(&out, source, problem, st, alarms)
 	busy := v.workspaces(&out, st, sinks, alarms)
 	if v.store.Full() {
 		alarms.raise("outbox_full", "", "what waits to be sent has passed [state] max_size: nothing is read until it drains")
@@ -123,13 +126,16 @@ func (v *view) snapshot() status.Snapshot {
 
 // postgres tells where the source stands. What was stored since it was looked at
 // it had sent before.
-func (v *view) postgres(out *status.Snapshot, s cdc.Status, st state.Status, alarms *look) {
+func (v *view) postgres(out *status.Snapshot, s cdc.Status, problem string, st state.Status, alarms *look) {
 	out.Postgres = status.Postgres{
 		SystemID: cmp.Or(s.SystemID, st.Source.SystemID), Timeline: cmp.Or(s.Timeline, st.Source.Timeline), Slot: v.cfg.postgres.slot,
 		Stored: st.Stored, Delivered: st.Delivered, Confirmed: s.ConfirmedLSN,
 		LagSeconds: s.LagSeconds, RetainedWALBytes: s.RetainedBytes,
 	}
 	p := &out.Postgres
+	if why := cmp.Or(problem, s.LastError); why != "" && !s.Connected {
+		p.LastError = &why
+	}
 	if s.StoredLSN == 0 {
 		return // there is no stream yet
 	}
@@ -172,7 +178,7 @@ func (v *view) workspaces(out *status.Snapshot, st state.Status, sinks []*sink.S
 // leftListed how many attributes it names.
 const (
 	leftAlarm  = 24 * time.Hour
-	leftListed = 5
+	leftListed = 100
 )
 
 // left raises one alarm for all values that were left out of what was sent, those
@@ -194,9 +200,17 @@ func left(mappings []state.MappingStatus, alarms *look) {
 		return
 	}
 	slices.SortStableFunc(all, func(a, b one) int { return b.Last.Compare(a.Last) })
-	var text []string
+	var reasons []string
+	names := map[string][]string{} // by reason
 	for _, l := range all[:min(len(all), leftListed)] {
-		text = append(text, fmt.Sprintf("%s.%s was left out %s, the last time because %s", l.mapping, l.Name, plural(int(l.Times), "time", "times"), l.Reason))
+		if names[l.Reason] == nil {
+			reasons = append(reasons, l.Reason)
+		}
+		names[l.Reason] = append(names[l.Reason], fmt.Sprintf("%s.%s (%s)", l.mapping, l.Name, plural(int(l.Times), "time", "times")))
+	}
+	var text []string
+	for _, reason := range reasons {
+		text = append(text, fmt.Sprintf("left out was %s, the last time because %s", strings.Join(names[reason], ", "), reason))
 	}
 	if more := len(all) - leftListed; more > 0 {
 		text = append(text, plural(more, "more attribute", "more attributes"))

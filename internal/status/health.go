@@ -5,11 +5,10 @@ import "fmt"
 // Ready reports whether the daemon streams and sends, and if not, why not.
 func (s Snapshot) Ready() (reason string, ok bool) {
 	if s.State != Backfilling && s.State != Streaming {
-		reason := "not streaming yet"
-		for _, a := range s.Alarms {
-			reason += "; " + a.Name + ": " + a.Detail
+		if s.Postgres.LastError != nil {
+			return "not streaming: " + *s.Postgres.LastError, false
 		}
-		return reason, false
+		return "not streaming yet", false
 	}
 	for _, w := range s.Workspaces {
 		if w.State != Blocked {

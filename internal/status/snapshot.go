@@ -53,6 +53,10 @@ type Postgres struct {
 	LagSeconds       float64 `json:"lag_seconds"`
 	RetainedWALBytes int64   `json:"retained_wal_bytes"`
 
+	// LastError is why nothing is streamed now; nil while something is, or when
+	// nothing has gone wrong yet. An alarm says it, too, if it lasts.
+	LastError *string `json:"-"`
+
 	// Unknown says that no daemon runs who would know: of the above only what the
 	// state file holds is true.
 	Unknown bool `json:"-"`

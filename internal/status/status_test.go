@@ -106,7 +106,8 @@ func TestBalanced(t *testing.T) {
 }
 
 func TestReady(t *testing.T) {
-	starting := Snapshot{State: Starting, Alarms: []Alarm{{Name: "postgres", Detail: "connection refused"}}}
+	refused := "connection refused"
+	starting := Snapshot{State: Starting, Postgres: Postgres{LastError: &refused}}
 	blocked := example()
 	unknown := example()
 	unknown.Workspaces[0].LastError = nil
@@ -120,7 +121,7 @@ func TestReady(t *testing.T) {
 		s    Snapshot
 		want string // "": ready
 	}{
-		{"starting", starting, "not streaming yet; postgres: connection refused"},
+		{"starting", starting, "not streaming: connection refused"},
 		{"nothing known", Snapshot{}, "not streaming yet"},
 		{"blocked", blocked, `workspace "main" is blocked: 401 Unauthorized`},
 		{"blocked, reason unknown", unknown, `workspace "main" is blocked`},

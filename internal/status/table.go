@@ -50,6 +50,7 @@ func (s Snapshot) writeHead(w io.Writer) {
 		fmt.Fprintf(w, "\tlag %s and %s, retained WAL %s\n",
 			Bytes(p.LagBytes), seconds(p.LagSeconds), Bytes(p.RetainedWALBytes))
 	}
+
 	for _, ws := range s.Workspaces {
 		state := string(ws.State)
 		if p.Unknown {
