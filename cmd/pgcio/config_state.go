@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -90,4 +93,12 @@ func isAddress(listen string) bool {
 	}
 	digits := strings.Trim(host, "0123456789.") == "" // an IP address that is none
 	return !digits && hostName.MatchString(host)
+}
+
+// notOpened says what to do about a state that cannot be opened.
+func notOpened(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("opening the state: %w; make its directory, for the daemon's user alone (under systemd StateDirectory does that at the first start), or change [state] path", err)
+	}
+	return fmt.Errorf("opening the state: %w", err)
 }

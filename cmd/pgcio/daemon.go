@@ -64,7 +64,7 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 	stored.Fail = opts.fail
 	store, err := state.Open(ctx, stored)
 	if err != nil {
-		return fmt.Errorf("opening the state: %w", err)
+		return notOpened(err)
 	}
 	end.then("state", store.Close)
 	if errors.Is(missing, fs.ErrNotExist) {

@@ -48,7 +48,7 @@ func (a *app) setup(cmd *cobra.Command, cfg *config, source cdc.Config) (err err
 	}
 	store, err := state.Open(ctx, cfg.stateOptions(source.Logger))
 	if err != nil {
-		return fmt.Errorf("opening the state: %w", err)
+		return notOpened(err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	before, known := storedResume(store)
