@@ -157,7 +157,7 @@ func (r *rowOf) admit(rows Rows) bool {
 		case absent:
 			r.ask.Missing = true
 			kept, known := rows.Row(r.index, knownBy(r.ask))
-			if !known {
+			if !known || !r.nothingOf(r.where) {
 				r.ask.Answer = customerio.Unsure
 				return false
 			}
@@ -168,6 +168,17 @@ func (r *rowOf) admit(rows Rows) bool {
 		}
 	}
 	return r.spec.Object == "object" || r.address()
+}
+
+// nothingOf tells whether the change brought none of these columns: only then
+// does what was said of them before still hold.
+func (r *rowOf) nothingOf(reads []bound) bool {
+	for _, b := range reads {
+		if _, state := r.get(b.index); state != cdc.Absent {
+			return false
+		}
+	}
+	return true
 }
 
 // address fills in the person: the first identifier that is not null.

@@ -260,6 +260,36 @@ func TestMap(t *testing.T) {
 	golden(t, "testdata/map.txt", b.String())
 }
 
+// TestWhereOverAChangedAndAnUnsentColumn: the answer from before holds only
+// where the change brought nothing that `where` reads.
+func TestWhereOverAChangedAndAnUnsentColumn(t *testing.T) {
+	u := users()
+	m := load(t, strings.Replace(plainPeople, "deleted_at == nil", "active && len(plan) > 3", 1), u)
+	row := map[string]any{}
+	for _, name := range tableColumns(u) {
+		row[name] = nil
+	}
+	row = merged(row, "id", 1, "active", "t", "plan", "large")
+	for _, c := range []struct {
+		absent []any
+		rows   Rows
+		want   customerio.Answer
+	}{
+		{nil, nil, customerio.In},
+		{[]any{"plan", "absent"}, remember(0, key1(1), customerio.Kept{In: true}), customerio.Unsure},
+		{[]any{"plan", "absent"}, remember(0, key1(1), customerio.Kept{}), customerio.Unsure},
+		{[]any{"plan", "absent"}, nil, customerio.Unsure},
+		{[]any{"plan", "absent", "active", "absent"}, remember(0, key1(1), customerio.Kept{In: true}), customerio.In},
+		{[]any{"plan", "absent", "active", "absent"}, remember(0, key1(1), customerio.Kept{}), customerio.Out},
+		{[]any{"plan", "absent", "active", "absent"}, nil, customerio.Unsure},
+	} {
+		s := step{kind: cdc.Update, new: merged(row, c.absent...)}
+		if got := mapOne(t, m, s.change(u), c.rows); got.Answer != c.want || got.Missing != (c.absent != nil) {
+			t.Errorf("without %v, remembered %v: %s", c.absent, c.rows, show(got))
+		}
+	}
+}
+
 // TestAbsentIsNotNull is law 11: taking columns out of a row never changes what
 // the rest says, never turns into null, and is never silent.
 func TestAbsentIsNotNull(t *testing.T) {
