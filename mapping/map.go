@@ -33,16 +33,25 @@ type rowOf struct {
 	change *cdc.Change
 	ask    *customerio.Ask
 	device []byte // its platform, as JSON
+	kept   []customerio.Column
 }
 
 // get returns a column of the row after the change, or of a row that is gone.
 // What the new row lacks comes from the old one, as far as that was sent: a
-// key-only old row has nulls in the place of all other columns (T25, T26).
+// key-only old row has nulls in the place of all other columns (T25, T26). What
+// neither has may have been kept.
 func (r *rowOf) get(i int) ([]byte, cdc.State) {
 	c := r.change
 	text, state := c.New.Get(i)
 	if state == cdc.Absent && c.Old.Len() > 0 && (!c.KeyOnly || i >= 0 && i < len(c.Table.Columns) && c.Table.Columns[i].Key) {
-		return c.Old.Get(i)
+		text, state = c.Old.Get(i)
+	}
+	if state == cdc.Absent && i >= 0 && i < len(c.Table.Columns) {
+		for k := range r.kept {
+			if r.kept[k].Name == c.Table.Columns[i].Name {
+				return r.kept[k].Text, cdc.Present
+			}
+		}
 	}
 	return text, state
 }
@@ -157,7 +166,8 @@ func (r *rowOf) admit(rows Rows) bool {
 		case absent:
 			r.ask.Missing = true
 			kept, known := rows.Row(r.index, knownBy(r.ask))
-			if !known || !r.nothingOf(r.where) {
+			// A fresh row without an event may be one that could not be mapped.
+			if !known || kept.Fresh && !kept.In || !r.nothingOf(r.where) {
 				r.ask.Answer = customerio.Unsure
 				return false
 			}

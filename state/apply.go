@@ -44,8 +44,8 @@ func (o *Origin) read() bool { return o.Visible != nil }
 func (tx *Tx) Row(mapping int, key []byte) (customerio.Kept, bool) {
 	m := tx.s.registry.inForce[mapping]
 	if m.def.Kind == customerio.Event {
-		_, fresh := tx.freshRow(rowKey(kindFresh, m.number, key))
-		return customerio.Kept{Fresh: fresh}, fresh
+		f, fresh := tx.freshRow(rowKey(kindFresh, m.number, key))
+		return customerio.Kept{In: f.event != "", Fresh: fresh, Columns: f.keep}, fresh
 	}
 	p := tx.place(rowKey(kindRow, m.number, key))
 	if p == nil {

@@ -125,6 +125,13 @@ func (w *Waiting) bring(o *Origin) {
 	w.Whole = len(w.Columns) >= len(columns)
 }
 
+// keep overlays what an event's row was kept with.
+func (w *Waiting) keep(ask *customerio.Ask) {
+	for _, c := range ask.Keep {
+		w.lay([]Column{{Name: c.Name, State: 2, Text: c.Text}})
+	}
+}
+
 // lay lays newer columns over those there are.
 func (w *Waiting) lay(columns []Column) {
 	for _, c := range columns {
@@ -148,11 +155,12 @@ func (tx *Tx) wait(m *mapping, ask *customerio.Ask, o *Origin, hold bool) {
 		w = &Waiting{key: key, stored: tx.now.Unix()}
 		tx.tally.rereads++
 	}
+	w.keep(ask)
 	w.bring(o)
 	w.hold = hold
 	if hold {
-		w.changes += o.changes()
-		tx.book(m).Waiting += o.changes()
+		w.changes += o.changes() + o.merged
+		tx.book(m).Waiting += o.changes() + o.merged
 	}
 	tx.writes[key] = w.encode()
 }
@@ -192,10 +200,13 @@ func (w *Waiting) forget() { w.bare, w.Whole, w.Columns = true, false, nil }
 
 // refuse sets a change aside that could not be mapped, with its columns.
 func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
+	w := &Waiting{key: rowKey(kindUnmapped, m.number, ask.Row), stored: tx.now.Unix(), hold: true}
+	if old := tx.waitingRow(w.key); old != nil && !o.read() {
+		w.Columns = old.Columns // what the change did not bring is as it was
+	}
 	changes := o.changes() + o.merged + tx.dropWaiting(m, ask.Row)
 	tx.tally.unmapped++
-	key := rowKey(kindUnmapped, m.number, ask.Row)
-	w := &Waiting{key: key, stored: tx.now.Unix(), hold: true, seq: tx.next()}
+	w.seq = tx.next()
 	switch {
 	case o.Reread != nil:
 		w.Columns, w.xid, w.commit, w.time, w.Whole = o.Reread.Columns, o.Reread.xid, o.Reread.commit, o.Reread.time, o.Reread.Whole
@@ -209,33 +220,40 @@ func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
 			}
 		}
 	}
+	w.keep(ask)
 	w.bring(o)
 	w.changes, w.reason = changes, ask.Reason
 	if tx.tally.crowded(m, 1) {
 		w.forget()
 	}
 	tx.book(m).Parked += changes
-	tx.listAside(parked, m.number, w.seq, key)
-	tx.writes[key] = w.encode()
+	tx.listAside(parked, m.number, w.seq, w.key)
+	tx.writes[w.key] = w.encode()
 }
 
 // dropWaiting forgets that a row waits to be read, or is parked, because a
 // newer change says what it asks. It returns how many changes now share that
 // one's fate.
 func (tx *Tx) dropWaiting(m *mapping, row []byte) (changes uint64) {
+	return tx.dropWaitingOf(m, row, 0)
+}
+
+// dropWaitingOf is dropWaiting for what changes of one transaction have left; 0:
+// of any.
+func (tx *Tx) dropWaitingOf(m *mapping, row []byte, commit lsn.LSN) (changes uint64) {
 	if !tx.tally.waitingRows() {
 		return 0
 	}
 	books := tx.book(m)
 	key := rowKey(kindHeld, m.number, row)
-	if w := tx.waitingRow(key); w != nil {
+	if w := tx.waitingRow(key); w != nil && (commit == 0 || w.commit == commit) {
 		tx.writes[key] = nil
 		tx.tally.rereads--
 		books.Waiting -= w.changes
 		changes += w.changes
 	}
 	key = rowKey(kindUnmapped, m.number, row)
-	if w := tx.waitingRow(key); w != nil {
+	if w := tx.waitingRow(key); w != nil && (commit == 0 || w.commit == commit) {
 		tx.writes[key] = nil
 		tx.unlistAside(parked, m.number, w.seq)
 		tx.tally.unmapped--
