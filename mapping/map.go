@@ -76,7 +76,12 @@ func (r *rowOf) answer(rows Rows) {
 		r.refuse("%s", r.broken)
 		return
 	}
-	if r.keyless != "" && (c.Kind == cdc.Update || c.Kind == cdc.Delete) {
+	if r.keyless != "" && (c.Kind == cdc.Delete || c.Kind == cdc.Update && r.spec.Object != "event") {
+		// An update's new row has the key, only whether it is another than before is
+		// not known: an event does not ask.
+		if c.Kind == cdc.Update {
+			r.keys()
+		}
 		r.refuse("%s", r.keyless)
 		return
 	}

@@ -111,6 +111,10 @@ func (tx *Tx) applyRow(m *mapping, ask *customerio.Ask, o *Origin) {
 		books.Ignored++
 		return
 	}
+	if ask.Row == nil {
+		tx.refuse(m, ask, o) // there is no row to remember anything of
+		return
+	}
 	key := rowKey(kindRow, m.number, ask.Row)
 	if ask.PriorRow != nil {
 		tx.moveRow(m, rowKey(kindRow, m.number, ask.PriorRow), key, o)

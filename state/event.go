@@ -90,7 +90,14 @@ func (tx *Tx) applyEvent(m *mapping, ask *customerio.Ask, o *Origin) {
 		books.Ignored++
 		return
 	}
-	if o.read() {
+	switch {
+	case ask.Row == nil && (o.Insert || o.read()):
+		tx.refuse(m, ask, o)
+		return
+	case ask.Row == nil:
+		books.Ignored++
+		return
+	case o.read():
 		tx.readEvent(m, ask, o)
 		return
 	}

@@ -6,8 +6,9 @@ package customerio
 type Ask struct {
 	// Mapping is the mapping's place among those in force.
 	Mapping int
-	// Row is the row's encoded key. PriorRow is set when the change altered the
-	// key: the row was known by it until now.
+	// Row is the row's encoded key; nil where a change that is refused does not
+	// tell it. PriorRow is set when the change altered the key: the row was known
+	// by it until now.
 	Row, PriorRow []byte
 
 	Answer Answer
