@@ -189,6 +189,9 @@ func TestTableChanges(t *testing.T) {
 	if got := mapOne(t, m, &cdc.Change{Kind: cdc.Delete, Table: keyless, Old: full(keyless, row)}, nil); !strings.Contains(got.Reason, "no longer carries id") {
 		t.Error(show(got))
 	}
+	if got := show(mapOne(t, m, &cdc.Change{Kind: cdc.Update, Table: keyless, New: full(keyless, row)}, nil)); !strings.HasPrefix(got, "0 1 refused (the replica identity of public.users no longer carries id") {
+		t.Error(got)
+	}
 	other := orders()
 	other.OID = 7
 	if asks := m.Map(nil, insert(other, map[string]any{"id": 1}), remembered{}); asks != nil {

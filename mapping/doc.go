@@ -23,7 +23,8 @@
 //     old row if that has it; else its attribute is left out and the ask says so:
 //     Partial where the value stands at the destination as it was, Missing where
 //     the row must be read again, because an expression, an identifier or `where`
-//     reads the column. `where` then keeps the row's previous answer.
+//     reads the column. Where all that `where` reads was not sent, it keeps the
+//     row's previous answer; where only a part was, the row is read first.
 //   - The same row is the same event for ever (law 6): its ULID is made of the
 //     mapping's name and the event id, and of nothing else.
 //   - Whatever Postgres sends, what leaves is valid JSON within Customer.io's

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/pgcio/pgcio/cdc"
@@ -19,11 +20,15 @@ func (r *rowOf) answerEvent(rows Rows) {
 			r.ask.Answer = customerio.Ignored
 			return
 		}
+		r.kept = kept.Columns
 		if kind == cdc.Delete {
 			r.ask.Answer = customerio.Gone
 			r.eventKey()
 			return
 		}
+	}
+	if kind == cdc.Insert || kind == cdc.Update {
+		r.keepLarge()
 	}
 	if !r.admit(rows) {
 		if r.ask.Answer == customerio.Out && kind == cdc.Update {
@@ -55,6 +60,26 @@ func (r *rowOf) answerEvent(rows Rows) {
 	r.ask.Answer = customerio.In
 	r.appendAttributes()
 	r.checkSize()
+}
+
+// keepLarge asks to keep the values that an update of the row in the same
+// transaction may not bring (T25).
+func (r *rowOf) keepLarge() {
+	for i := range r.large {
+		c := &r.large[i]
+		text, state := r.get(c.index)
+		if state != cdc.Present || len(text) < c.least {
+			continue
+		}
+		if len(text) > roomForRow {
+			text = bytes.Clone(text)
+		} else {
+			start := len(r.arena.bytes)
+			r.arena.bytes = append(r.arena.bytes, text...)
+			text = r.arena.since(start)
+		}
+		r.ask.Keep = append(r.ask.Keep, customerio.Column{Name: r.change.Table.Columns[c.index].Name, Text: text})
+	}
 }
 
 // eventKey fills in the key of the event that the row was, as far as the change

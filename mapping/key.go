@@ -16,7 +16,8 @@ import (
 //	integer   0x01, then 8 bytes, big-endian, sign bit flipped
 //	text      0x02, the bytes (0x00 as 0x00 0xFF), then 0x00
 //
-// A tag is never 0xFF, so the end of a text is not mistaken for a zero in it.
+// A tag is never 0xFF, so the end of a text is not mistaken for a zero in it; nor
+// is it 0, with which the state marks rows whose key is not known.
 const (
 	tagInteger = 0x01
 	tagText    = 0x02
@@ -51,6 +52,20 @@ func appendKeyColumn(dst []byte, integer bool, text []byte) []byte {
 		}
 	}
 	return append(dst, 0)
+}
+
+// KeyOf encodes a row's key from its columns: get gives the text of one, if it
+// has a value. Where one of the key has none, it is named instead.
+func KeyOf(t *cdc.Table, key []string, get func(column string) ([]byte, bool)) (row []byte, lacking string) {
+	for _, name := range key {
+		text, ok := get(name)
+		i := t.Index(name)
+		if !ok || i < 0 {
+			return nil, name
+		}
+		row = appendKeyColumn(row, typeAt(t, i).Kind == cdc.Integer, text)
+	}
+	return row, ""
 }
 
 var errKey = errors.New("not a row key")

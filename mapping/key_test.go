@@ -89,3 +89,27 @@ func TestRowKey(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyOf: what is known of a row's columns tells its key as a change would.
+func TestKeyOf(t *testing.T) {
+	u := users()
+	columns := map[string]string{"id": "7", "email": "a@b.c"}
+	get := func(column string) ([]byte, bool) {
+		text, ok := columns[column]
+		return []byte(text), ok
+	}
+	m := load(t, plainPeople, u)
+	want := mapOne(t, m, insert(u, map[string]any{"id": 7}), nil).Row
+	if key, lacking := KeyOf(u, []string{"id"}, get); string(key) != string(want) || lacking != "" {
+		t.Errorf("%x, lacking %q; want %x", key, lacking, want)
+	}
+	for _, lacking := range []string{"plan", "gone"} {
+		columns["gone"] = "x"
+		if key, got := KeyOf(u, []string{"id", lacking}, get); key != nil || got != lacking {
+			t.Errorf("%x, lacking %q; want %q", key, got, lacking)
+		}
+	}
+	if key, _ := KeyOf(u, []string{"email", "id"}, get); len(key) == 0 || key[0] == 0 {
+		t.Errorf("%x: a key begins with a tag", key)
+	}
+}

@@ -33,16 +33,25 @@ type rowOf struct {
 	change *cdc.Change
 	ask    *customerio.Ask
 	device []byte // its platform, as JSON
+	kept   []customerio.Column
 }
 
 // get returns a column of the row after the change, or of a row that is gone.
 // What the new row lacks comes from the old one, as far as that was sent: a
-// key-only old row has nulls in the place of all other columns (T25, T26).
+// key-only old row has nulls in the place of all other columns (T25, T26). What
+// neither has may have been kept.
 func (r *rowOf) get(i int) ([]byte, cdc.State) {
 	c := r.change
 	text, state := c.New.Get(i)
 	if state == cdc.Absent && c.Old.Len() > 0 && (!c.KeyOnly || i >= 0 && i < len(c.Table.Columns) && c.Table.Columns[i].Key) {
-		return c.Old.Get(i)
+		text, state = c.Old.Get(i)
+	}
+	if state == cdc.Absent && i >= 0 && i < len(c.Table.Columns) {
+		for k := range r.kept {
+			if r.kept[k].Name == c.Table.Columns[i].Name {
+				return r.kept[k].Text, cdc.Present
+			}
+		}
 	}
 	return text, state
 }
@@ -67,7 +76,12 @@ func (r *rowOf) answer(rows Rows) {
 		r.refuse("%s", r.broken)
 		return
 	}
-	if r.keyless != "" && (c.Kind == cdc.Update || c.Kind == cdc.Delete) {
+	if r.keyless != "" && (c.Kind == cdc.Delete || c.Kind == cdc.Update && r.spec.Object != "event") {
+		// An update's new row has the key, only whether it is another than before is
+		// not known: an event does not ask.
+		if c.Kind == cdc.Update {
+			r.keys()
+		}
 		r.refuse("%s", r.keyless)
 		return
 	}
@@ -157,7 +171,8 @@ func (r *rowOf) admit(rows Rows) bool {
 		case absent:
 			r.ask.Missing = true
 			kept, known := rows.Row(r.index, knownBy(r.ask))
-			if !known {
+			// A fresh row without an event may be one that could not be mapped.
+			if !known || kept.Fresh && !kept.In || !r.nothingOf(r.where) {
 				r.ask.Answer = customerio.Unsure
 				return false
 			}
@@ -168,6 +183,17 @@ func (r *rowOf) admit(rows Rows) bool {
 		}
 	}
 	return r.spec.Object == "object" || r.address()
+}
+
+// nothingOf tells whether the change brought none of these columns: only then
+// does what was said of them before still hold.
+func (r *rowOf) nothingOf(reads []bound) bool {
+	for _, b := range reads {
+		if _, state := r.get(b.index); state != cdc.Absent {
+			return false
+		}
+	}
+	return true
 }
 
 // address fills in the person: the first identifier that is not null.

@@ -148,7 +148,7 @@ func TestMap(t *testing.T) {
 	in := remember(0, key1(1), customerio.Kept{In: true})
 	out := remember(0, key1(1), customerio.Kept{})
 	fresh := remember(1, key1(900), customerio.Kept{In: true, Fresh: true})
-	stale := remember(1, key1(900), customerio.Kept{In: true})
+	kept := remember(1, key1(900), customerio.Kept{In: true, Fresh: true, Columns: []customerio.Column{{Name: "note", Text: []byte("a note of some length")}}})
 	long := strings.Repeat("x", 1001)
 
 	people := []step{
@@ -183,9 +183,13 @@ func TestMap(t *testing.T) {
 		{name: "read without a time", kind: cdc.Read, new: merged(order, "paid_at", nil)},
 		{name: "time is infinite", kind: cdc.Insert, new: merged(order, "paid_at", "infinity")},
 		{name: "update", kind: cdc.Update, new: order},
-		{name: "update of an old row", kind: cdc.Update, new: order, rows: stale},
 		{name: "update in its own transaction", kind: cdc.Update, new: merged(order, "total", "20.00"), rows: fresh},
 		{name: "update in its own transaction, large value unchanged", kind: cdc.Update, new: merged(order, "note", "absent"), rows: fresh},
+		{name: "update in its own transaction, large value unchanged and kept", kind: cdc.Update, new: merged(order, "note", "absent"), rows: kept},
+		{name: "update in its own transaction, large value replaced", kind: cdc.Update, new: merged(order, "note", nil), rows: kept},
+		{name: "update in its own transaction, where was not sent", kind: cdc.Update, new: merged(order, "status", "absent"), rows: fresh},
+		{name: "update in its own transaction, where was not sent, no event so far", kind: cdc.Update, new: merged(order, "status", "absent"), rows: remember(1, key1(900), customerio.Kept{Fresh: true})},
+		{name: "insert with large values", kind: cdc.Insert, new: merged(order, "note", "a note of some length", "status", "as long as a large one")},
 		{name: "update in its own transaction, where is false", kind: cdc.Update, new: merged(order, "status", "draft"), rows: fresh},
 		{name: "update of its key in its own transaction", kind: cdc.Update, new: merged(order, "id", 901), old: map[string]any{"id": 900}, keyOnly: true, rows: fresh},
 		{name: "delete", kind: cdc.Delete, old: map[string]any{"id": 900}, keyOnly: true},
@@ -258,6 +262,36 @@ func TestMap(t *testing.T) {
 		}
 	}
 	golden(t, "testdata/map.txt", b.String())
+}
+
+// TestWhereOverAChangedAndAnUnsentColumn: the answer from before holds only
+// where the change brought nothing that `where` reads.
+func TestWhereOverAChangedAndAnUnsentColumn(t *testing.T) {
+	u := users()
+	m := load(t, strings.Replace(plainPeople, "deleted_at == nil", "active && len(plan) > 3", 1), u)
+	row := map[string]any{}
+	for _, name := range tableColumns(u) {
+		row[name] = nil
+	}
+	row = merged(row, "id", 1, "active", "t", "plan", "large")
+	for _, c := range []struct {
+		absent []any
+		rows   Rows
+		want   customerio.Answer
+	}{
+		{nil, nil, customerio.In},
+		{[]any{"plan", "absent"}, remember(0, key1(1), customerio.Kept{In: true}), customerio.Unsure},
+		{[]any{"plan", "absent"}, remember(0, key1(1), customerio.Kept{}), customerio.Unsure},
+		{[]any{"plan", "absent"}, nil, customerio.Unsure},
+		{[]any{"plan", "absent", "active", "absent"}, remember(0, key1(1), customerio.Kept{In: true}), customerio.In},
+		{[]any{"plan", "absent", "active", "absent"}, remember(0, key1(1), customerio.Kept{}), customerio.Out},
+		{[]any{"plan", "absent", "active", "absent"}, nil, customerio.Unsure},
+	} {
+		s := step{kind: cdc.Update, new: merged(row, c.absent...)}
+		if got := mapOne(t, m, s.change(u), c.rows); got.Answer != c.want || got.Missing != (c.absent != nil) {
+			t.Errorf("without %v, remembered %v: %s", c.absent, c.rows, show(got))
+		}
+	}
 }
 
 // TestAbsentIsNotNull is law 11: taking columns out of a row never changes what

@@ -158,6 +158,9 @@ func show(a customerio.Ask) string {
 	if a.Partial {
 		b.WriteString(" partial")
 	}
+	for _, c := range a.Keep {
+		fmt.Fprintf(&b, " keep %s", c.Name)
+	}
 	for _, l := range a.Left {
 		fmt.Fprintf(&b, " [%s: %s]", l.Name, l.Reason)
 	}

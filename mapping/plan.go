@@ -36,6 +36,14 @@ type rulePlan struct {
 	objectType valuePlan
 	objectID   valuePlan
 	attributes []attributePlan
+	large      []largeColumn // of an event
+}
+
+// largeColumn is a column that the rule reads whose value may be stored out of
+// line, and is then not sent unless it changes, if its text has so many bytes.
+type largeColumn struct {
+	index int
+	least int
 }
 
 // bound is a column's place and type in a table version.
@@ -164,6 +172,34 @@ func (b *binder) bind() {
 		a := &r.attributes[i]
 		p.attributes[i] = attributePlan{attribute: a, valuePlan: b.value(&a.source)}
 	}
+	if r.spec.Object == "event" {
+		for _, name := range r.info.Columns {
+			if i := b.table.Index(name); i >= 0 {
+				if least := leastLarge(typeAt(b.table, i)); least > 0 {
+					p.large = append(p.large, largeColumn{i, least})
+				}
+			}
+		}
+	}
+}
+
+// leastLarge is how long a value's text is at least where the value may be
+// stored out of line; 0: it never is. Postgres moves none out whose stored form,
+// its header included, has 24 bytes or fewer.
+func leastLarge(t *cdc.Type) int {
+	switch t.Kind {
+	case cdc.Bool, cdc.Integer, cdc.Float, cdc.Money, cdc.Timestamp, cdc.Timestamptz, cdc.Date:
+		return 0
+	case cdc.Numeric, cdc.Bytea, cdc.Char:
+		return 20
+	}
+	switch t.Name {
+	case "uuid":
+		return 0
+	case "text", "varchar", "citext":
+		return 20
+	}
+	return 1 // an array, a range or a document may be larger than its text
 }
 
 func (b *binder) value(s *source) valuePlan {

@@ -44,8 +44,8 @@ func (o *Origin) read() bool { return o.Visible != nil }
 func (tx *Tx) Row(mapping int, key []byte) (customerio.Kept, bool) {
 	m := tx.s.registry.inForce[mapping]
 	if m.def.Kind == customerio.Event {
-		_, fresh := tx.freshRow(rowKey(kindFresh, m.number, key))
-		return customerio.Kept{Fresh: fresh}, fresh
+		f, fresh := tx.freshRow(rowKey(kindFresh, m.number, key))
+		return customerio.Kept{In: f.event != "", Fresh: fresh, Columns: f.keep}, fresh
 	}
 	p := tx.place(rowKey(kindRow, m.number, key))
 	if p == nil {
@@ -109,6 +109,10 @@ func (tx *Tx) applyRow(m *mapping, ask *customerio.Ask, o *Origin) {
 		// to a page, nor when a row is asked for later.
 		tx.truncated(m, b, o.XID)
 		books.Ignored++
+		return
+	}
+	if ask.Row == nil {
+		tx.refuse(m, ask, o) // there is no row to remember anything of
 		return
 	}
 	key := rowKey(kindRow, m.number, ask.Row)

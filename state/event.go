@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -13,8 +14,14 @@ import (
 // it ends, an update amends its event and a delete withdraws it.
 type freshRow struct {
 	commit lsn.LSN
-	event  string // the key of its event; "": `where` is false so far
+	event  string // the key of its event; "": none is queued so far
+	// keep are large values of it, which a later change may not bring.
+	keep []customerio.Column
 }
+
+// mostKept bounds what a stored freshRow keeps, in bytes: about what its event
+// may weigh. A row with more is read again where a change does not bring it.
+const mostKept = 32 << 10
 
 func (tx *Tx) freshRow(key string) (freshRow, bool) {
 	if f, ok := tx.fresh[key]; ok {
@@ -29,11 +36,17 @@ func (tx *Tx) freshRow(key string) (freshRow, bool) {
 	}
 	d := open(key, v)
 	f := freshRow{commit: lsn.LSN(d.uint()), event: d.string()}
+	if f.commit != tx.origin.Commit {
+		// One left by an earlier transaction is waiting to be swept.
+		return freshRow{}, false
+	}
+	for range d.count(2) {
+		f.keep = append(f.keep, customerio.Column{Name: d.string(), Text: slices.Clone(d.bytes())})
+	}
 	if d.err != nil {
 		tx.fail(d.err)
 	}
-	// One left by an earlier transaction is waiting to be swept.
-	return f, f.commit == tx.origin.Commit
+	return f, true
 }
 
 func (tx *Tx) setFresh(key string, f freshRow) {
@@ -52,6 +65,18 @@ func (tx *Tx) setFresh(key string, f freshRow) {
 	}
 	v := binary.AppendUvarint([]byte{recordVersion}, uint64(f.commit))
 	v = appendBytes(v, f.event)
+	size := 0
+	for i := range f.keep {
+		size += len(f.keep[i].Name) + len(f.keep[i].Text)
+	}
+	if size > mostKept {
+		f.keep = nil
+	}
+	v = binary.AppendUvarint(v, uint64(len(f.keep)))
+	for i := range f.keep {
+		v = appendBytes(v, f.keep[i].Name)
+		v = appendBytes(v, f.keep[i].Text)
+	}
 	tx.writes[key] = seal(v, 0, key)
 }
 
@@ -65,7 +90,14 @@ func (tx *Tx) applyEvent(m *mapping, ask *customerio.Ask, o *Origin) {
 		books.Ignored++
 		return
 	}
-	if o.read() {
+	switch {
+	case ask.Row == nil && (o.Insert || o.read()):
+		tx.refuse(m, ask, o)
+		return
+	case ask.Row == nil:
+		books.Ignored++
+		return
+	case o.read():
 		tx.readEvent(m, ask, o)
 		return
 	}
@@ -75,6 +107,7 @@ func (tx *Tx) applyEvent(m *mapping, ask *customerio.Ask, o *Origin) {
 		if f, ok := tx.freshRow(prior); ok {
 			tx.setFresh(prior, freshRow{})
 			tx.setFresh(key, f)
+			tx.moveWaiting(m, prior, key, o)
 		}
 	}
 	if tx.s.backfillOf(m).running() {
@@ -84,12 +117,15 @@ func (tx *Tx) applyEvent(m *mapping, ask *customerio.Ask, o *Origin) {
 	switch {
 	case o.Insert && ask.Answer == customerio.In:
 		name := eventKey(m.number, ask.EventKey)
-		tx.setFresh(key, freshRow{o.Commit, tx.addEvent(m, name, ask, o)})
+		tx.setFresh(key, freshRow{o.Commit, tx.addEvent(m, name, ask, o), ask.Keep})
 	case o.Insert && ask.Answer == customerio.Refused:
-		tx.setFresh(key, freshRow{commit: o.Commit})
+		tx.setFresh(key, freshRow{o.Commit, "", ask.Keep})
 		tx.refuse(m, ask, o)
+	case o.Insert && ask.Answer == customerio.Unsure:
+		tx.setFresh(key, freshRow{o.Commit, "", ask.Keep})
+		tx.wait(m, ask, o, true)
 	case o.Insert:
-		tx.setFresh(key, freshRow{commit: o.Commit})
+		tx.setFresh(key, freshRow{o.Commit, "", ask.Keep})
 		books.Filtered++
 	case !amends:
 		books.Ignored++
@@ -128,6 +164,10 @@ func (tx *Tx) readEvent(m *mapping, ask *customerio.Ask, o *Origin) {
 		tx.addEvent(m, eventKey(m.number, ask.EventKey), ask, o)
 	case customerio.Refused:
 		tx.refuse(m, ask, o)
+	case customerio.Unsure:
+		again := *ask
+		again.Reason = "a column that the event needs cannot be read from the table"
+		tx.refuse(m, &again, o)
 	default:
 		books.Filtered += o.changes() + o.merged
 	}
@@ -151,12 +191,9 @@ func (tx *Tx) addEvent(m *mapping, key string, ask *customerio.Ask, o *Origin) s
 	op := &ask.Operation
 	s := &step{
 		lane: laneOf(o), commit: o.Commit, born: o.Commit,
-		time: o.Time.UnixMicro(), stored: tx.now.Unix(), stamp: op.Timestamp,
+		time: o.Time.UnixMicro(), stored: tx.now.Unix(), stamp: stampOf(ask, o),
 		name: op.Name, id: op.ID, address: op.Person,
 		parts: []part{{mapping: m.number, changes: o.changes() + o.merged, attrs: tx.attributes(op.Attributes)}},
-	}
-	if s.stamp == 0 {
-		s.stamp = o.Time.Unix()
 	}
 	e := &event{key: key, row: row, step: s, dirty: true}
 	tx.events[key] = e
@@ -164,6 +201,15 @@ func (tx *Tx) addEvent(m *mapping, key string, ask *customerio.Ask, o *Origin) s
 	books.Waiting += s.parts[0].changes
 	tx.admit(m.ws, e.key, e.step)
 	return key
+}
+
+// stampOf is when an event happened: without a time of its own, when its change
+// was committed.
+func stampOf(ask *customerio.Ask, o *Origin) int64 {
+	if ask.Operation.Timestamp != 0 {
+		return ask.Operation.Timestamp
+	}
+	return o.Time.Unix()
 }
 
 func (tx *Tx) attributes(attrs []customerio.Attribute) []attr {
@@ -175,25 +221,24 @@ func (tx *Tx) attributes(attrs []customerio.Attribute) []attr {
 }
 
 // amendEvent changes or withdraws the event of a row that its own transaction
-// has changed again.
+// has changed again. The change says all that the row is by now, or the row is
+// read again: nothing of what it was stays.
 func (tx *Tx) amendEvent(m *mapping, key string, fresh freshRow, ask *customerio.Ask, o *Origin) {
 	books := tx.book(m)
 	name := eventKey(m.number, ask.EventKey)
+	whole := !ask.Missing && !ask.Partial
 	switch {
-	case ask.Answer == customerio.In && fresh.event == name:
+	case ask.Answer == customerio.In && whole && fresh.event == name:
 		books.Ignored++
+		tx.setFresh(key, freshRow{o.Commit, name, ask.Keep})
 		e := tx.event(fresh.event)
 		if e == nil || e.step == nil || e.step.commit != o.Commit {
 			return
 		}
 		e.dirty = true
 		before := e.step.size()
-		for _, a := range tx.attributes(ask.Operation.Attributes) {
-			e.step.parts[0].set(a)
-		}
-		if ask.Operation.Timestamp != 0 {
-			e.step.stamp = ask.Operation.Timestamp
-		}
+		e.step.parts[0].attrs = tx.attributes(ask.Operation.Attributes)
+		e.step.stamp = stampOf(ask, o)
 		e.step.name = ask.Operation.Name
 		if e.step.status == waiting {
 			tx.tally.outboxes[m.ws].bytes += e.step.size() - before
@@ -204,39 +249,50 @@ func (tx *Tx) amendEvent(m *mapping, key string, fresh freshRow, ask *customerio
 			e.step.address = ask.Operation.Person
 			tx.admit(m.ws, e.key, e.step)
 		}
-	case ask.Answer == customerio.In:
+	case ask.Answer == customerio.In && whole:
 		tx.filter(m, fresh.event, o)
 		o.merged = tx.dropWaiting(m, ask.Row)
-		tx.setFresh(key, freshRow{o.Commit, tx.addEvent(m, name, ask, o)})
+		tx.setFresh(key, freshRow{o.Commit, tx.addEvent(m, name, ask, o), ask.Keep})
+	case ask.Answer == customerio.In || ask.Answer == customerio.Unsure:
+		o.merged = tx.takeEvent(m, fresh.event, o)
+		tx.setFresh(key, freshRow{o.Commit, "", ask.Keep})
+		tx.wait(m, ask, o, true)
+	case ask.Answer == customerio.Refused:
+		o.merged = tx.takeEvent(m, fresh.event, o)
+		tx.setFresh(key, freshRow{o.Commit, "", ask.Keep})
+		tx.refuse(m, ask, o)
 	default: // it is not to be sent after all
 		tx.filter(m, fresh.event, o)
+		books.Filtered += tx.dropWaitingOf(m, ask.Row, o.Commit)
 		if ask.Answer == customerio.Gone {
 			tx.setFresh(key, freshRow{})
 			books.Ignored++
 			return
 		}
-		tx.setFresh(key, freshRow{commit: o.Commit})
-		if ask.Answer == customerio.Refused {
-			tx.refuse(m, ask, o)
-			return
-		}
+		tx.setFresh(key, freshRow{o.Commit, "", ask.Keep})
 		books.Filtered++
 	}
 }
 
 // filter withdraws the event of a row that turns out to ask for none.
 func (tx *Tx) filter(m *mapping, name string, o *Origin) {
+	tx.book(m).Filtered += tx.takeEvent(m, name, o)
+}
+
+// takeEvent withdraws an event of the transaction that is being stored, and
+// returns how many changes it carried: they do not wait any more.
+func (tx *Tx) takeEvent(m *mapping, name string, o *Origin) uint64 {
 	if name == "" {
-		return
+		return 0
 	}
 	e := tx.event(name)
 	if e == nil || e.step == nil || e.step.commit != o.Commit {
-		return
+		return 0
 	}
-	books := tx.book(m)
-	books.Waiting -= e.step.changes()
-	books.Filtered += e.step.changes()
+	n := e.step.changes()
+	*tx.book(m).under(e.step.status) -= n
 	tx.withdraw(m, e)
+	return n
 }
 
 // withdraw forgets an event whose transaction is still being stored.
@@ -248,15 +304,4 @@ func (tx *Tx) withdraw(m *mapping, e *event) {
 		tx.unlist(m.ws, e.key, e.step)
 	}
 	e.gone = true
-}
-
-// set puts an attribute in the part, in place of an older value.
-func (p *part) set(a attr) {
-	for i := range p.attrs {
-		if p.attrs[i].name == a.name {
-			p.attrs[i] = a
-			return
-		}
-	}
-	p.attrs = append(p.attrs, a)
 }

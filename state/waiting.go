@@ -126,6 +126,13 @@ func (w *Waiting) bring(o *Origin) {
 	w.Whole = len(w.Columns) >= len(columns)
 }
 
+// keep overlays what an event's row was kept with.
+func (w *Waiting) keep(ask *customerio.Ask) {
+	for _, c := range ask.Keep {
+		w.lay([]Column{{Name: c.Name, State: 2, Text: c.Text}})
+	}
+}
+
 // lay lays newer columns over those there are.
 func (w *Waiting) lay(columns []Column) {
 	for _, c := range columns {
@@ -149,11 +156,12 @@ func (tx *Tx) wait(m *mapping, ask *customerio.Ask, o *Origin, hold bool) {
 		w = &Waiting{key: key, stored: tx.now.Unix()}
 		tx.tally.rereads++
 	}
+	w.keep(ask)
 	w.bring(o)
 	w.hold = hold
 	if hold {
-		w.changes += o.changes()
-		tx.book(m).Waiting += o.changes()
+		w.changes += o.changes() + o.merged
+		tx.book(m).Waiting += o.changes() + o.merged
 	}
 	tx.writes[key] = w.encode()
 }
@@ -193,10 +201,16 @@ func (w *Waiting) forget() { w.bare, w.Whole, w.Columns = true, false, nil }
 
 // refuse sets a change aside that could not be mapped, with its columns.
 func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
-	changes := o.changes() + o.merged + tx.dropWaiting(m, ask.Row)
+	row, seq := ask.Row, tx.next()
+	if row == nil {
+		row = tx.unkeyed(m, seq)
+	}
+	w := &Waiting{key: rowKey(kindUnmapped, m.number, row), stored: tx.now.Unix(), hold: true, seq: seq}
+	if old := tx.waitingRow(w.key); old != nil && !o.read() {
+		w.Columns = old.Columns // what the change did not bring is as it was
+	}
+	changes := o.changes() + o.merged + tx.dropWaiting(m, row)
 	tx.tally.unmapped++
-	key := rowKey(kindUnmapped, m.number, ask.Row)
-	w := &Waiting{key: key, stored: tx.now.Unix(), hold: true, seq: tx.next()}
 	switch {
 	case o.Reread != nil:
 		w.Columns, w.xid, w.commit, w.time, w.Whole, w.news = o.Reread.Columns, o.Reread.xid, o.Reread.commit, o.Reread.time, o.Reread.Whole, o.Reread.news
@@ -210,33 +224,93 @@ func (tx *Tx) refuse(m *mapping, ask *customerio.Ask, o *Origin) {
 			}
 		}
 	}
+	w.keep(ask)
 	w.bring(o)
 	w.changes, w.reason = changes, ask.Reason
 	if tx.tally.crowded(m, 1) {
 		w.forget()
 	}
 	tx.book(m).Parked += changes
-	tx.listAside(parked, m.number, w.seq, key)
+	tx.listAside(parked, m.number, w.seq, w.key)
+	tx.writes[w.key] = w.encode()
+}
+
+// unkeyed makes what stands in the place of a row's key for a change that does not
+// tell it: a zero byte, with which no key begins, and a number of its own. Past
+// the bound nothing is kept that would tell one such change from another.
+func (tx *Tx) unkeyed(m *mapping, seq uint64) []byte {
+	if tx.tally.crowded(m, 1) {
+		seq = 0
+	}
+	return binary.BigEndian.AppendUint64([]byte{0}, seq)
+}
+
+// Unkeyed tells that the change that is remembered did not tell its row's key.
+func (w *Waiting) Unkeyed() bool { return len(w.Row) == 0 || w.Row[0] == 0 }
+
+// Keyed lets a row whose key was not known be read by it.
+func (tx *Tx) Keyed(w *Waiting, row []byte) {
+	m := tx.s.registry.inForce[w.Mapping]
+	key := rowKey(kindHeld, m.number, row)
+	changes := w.changes
+	if m.def.Kind != customerio.Event {
+		// The row may have said more since, so it is read as a whole. An event is
+		// what its row was.
+		w.Columns, w.Whole = nil, false
+		if p := tx.place(rowKey(kindRow, m.number, row)); p != nil {
+			if _, r := tx.rowAt(p); r != nil && r.generation == m.generation && r.commit > w.commit {
+				w.xid, w.commit, w.time = r.xid, r.commit, tx.now.UnixMicro()
+			}
+		}
+	}
+	tx.writes[w.key] = nil
+	tx.tally.rereads--
+	if other := tx.waitingRow(key); other == nil {
+		tx.tally.rereads++
+	} else {
+		changes += other.changes
+		other.news = other.news || w.news
+		w = other
+	}
+	w.key, w.changes = key, changes
 	tx.writes[key] = w.encode()
+}
+
+// SetAside parks a row that waits to be read, but cannot be.
+func (tx *Tx) SetAside(w *Waiting, reason string) {
+	m := tx.s.registry.inForce[w.Mapping]
+	w.key = rowKey(kindUnmapped, m.number, w.Row)
+	w.changes = tx.dropWaiting(m, w.Row)
+	w.hold, w.reason, w.seq = true, reason, tx.next()
+	tx.tally.unmapped++
+	tx.book(m).Parked += w.changes
+	tx.listAside(parked, m.number, w.seq, w.key)
+	tx.writes[w.key] = w.encode()
 }
 
 // dropWaiting forgets that a row waits to be read, or is parked, because a
 // newer change says what it asks. It returns how many changes now share that
 // one's fate.
 func (tx *Tx) dropWaiting(m *mapping, row []byte) (changes uint64) {
+	return tx.dropWaitingOf(m, row, 0)
+}
+
+// dropWaitingOf is dropWaiting for what changes of one transaction have left; 0:
+// of any.
+func (tx *Tx) dropWaitingOf(m *mapping, row []byte, commit lsn.LSN) (changes uint64) {
 	if !tx.tally.waitingRows() {
 		return 0
 	}
 	books := tx.book(m)
 	key := rowKey(kindHeld, m.number, row)
-	if w := tx.waitingRow(key); w != nil {
+	if w := tx.waitingRow(key); w != nil && (commit == 0 || w.commit == commit) {
 		tx.writes[key] = nil
 		tx.tally.rereads--
 		books.Waiting -= w.changes
 		changes += w.changes
 	}
 	key = rowKey(kindUnmapped, m.number, row)
-	if w := tx.waitingRow(key); w != nil {
+	if w := tx.waitingRow(key); w != nil && (commit == 0 || w.commit == commit) {
 		tx.writes[key] = nil
 		tx.unlistAside(parked, m.number, w.seq)
 		tx.tally.unmapped--

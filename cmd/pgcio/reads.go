@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,7 +76,7 @@ func (r *reads) run(ctx context.Context) error {
 	for {
 		r.beat()
 		woken := r.store.Woken()
-		next, err := r.ask()
+		next, err := r.ask(ctx)
 		if err != nil {
 			return err
 		}
@@ -103,7 +104,7 @@ func pageID(mapping int) readID   { return readID{mapping, false} }
 func rereadID(mapping int) readID { return readID{mapping, true} }
 
 // ask requests what may be requested now, and says when to look again.
-func (r *reads) ask() (time.Duration, error) {
+func (r *reads) ask(ctx context.Context) (time.Duration, error) {
 	next := time.Second
 	busy := map[string]bool{} // workspaces whose backfill is under way
 	for _, b := range r.store.Backfills() {
@@ -142,13 +143,21 @@ func (r *reads) ask() (time.Duration, error) {
 		}
 		var keys [][]byte
 		want := cdc.Want{ID: rereadID(i), Table: r.mappings[i].Table, Key: r.mappings[i].Key}
+		var others []*state.Waiting
 		for _, row := range rows {
 			key, err := mapping.DecodeKey(row.Row)
-			if err != nil {
-				return 0, fmt.Errorf("read a row of mapping %q again: %w", r.mappings[i].Name, err)
+			if err != nil || len(key) != len(want.Key) {
+				others = append(others, row)
+				continue
 			}
 			want.Keys = append(want.Keys, key)
 			keys = append(keys, row.Row)
+		}
+		if others != nil {
+			if err := r.sort(ctx, i, others); err != nil {
+				return 0, fmt.Errorf("look for the keys of rows to read again: %w", err)
+			}
+			next = 0
 		}
 		if want.Keys == nil {
 			r.release(rereadID(i), 0)
@@ -160,6 +169,55 @@ func (r *reads) ask() (time.Duration, error) {
 		r.source.Read(want)
 	}
 	return next, nil
+}
+
+// sort settles rows that cannot be read by the key they wait under: one whose
+// columns tell its key waits under that from now on, the others are set aside.
+func (r *reads) sort(ctx context.Context, i int, rows []*state.Waiting) error {
+	return r.store.Update(ctx, func(tx *state.Tx) error {
+		for _, row := range rows {
+			w, ok := tx.WaitingRow(i, row.Row)
+			if !ok {
+				continue
+			}
+			if key, reason := r.keyOf(i, w); reason == "" {
+				tx.Keyed(w, key)
+			} else {
+				tx.SetAside(w, reason)
+			}
+		}
+		return nil
+	})
+}
+
+// keyOf finds the key of a row that waits without one, or says why it cannot.
+func (r *reads) keyOf(i int, w *state.Waiting) (key []byte, reason string) {
+	m := &r.mappings[i]
+	table := r.tables[m.Table]
+	switch {
+	case !w.Unkeyed():
+		return nil, "the key that the row is remembered by is none of " + m.Table + " now"
+	case table == nil:
+		return nil, "the change does not carry the row's key, and there is no table " + m.Table + " now"
+	case len(w.Columns) == 0:
+		return nil, fmt.Sprintf("the change does not carry the row's key %s, and none of its columns were kept", strings.Join(m.Key, ", "))
+	}
+	var had []string
+	key, lacking := mapping.KeyOf(table, m.Key, func(column string) ([]byte, bool) {
+		for _, c := range w.Columns {
+			if c.Name == column {
+				return c.Text, cdc.State(c.State) == cdc.Present
+			}
+		}
+		return nil, false
+	})
+	if lacking == "" {
+		return key, ""
+	}
+	for _, c := range w.Columns {
+		had = append(had, c.Name)
+	}
+	return nil, fmt.Sprintf("the change does not carry the row's key: what was kept of it (%s) has no value of %s", strings.Join(had, ", "), lacking)
 }
 
 func (r *reads) claim(id readID) bool {
@@ -325,11 +383,15 @@ func (r *reads) takeRereads(tx *state.Tx, p *pump, batch *cdc.Batch, i int) (uns
 }
 
 // vanished settles a row that waited and is not in the table. An event's row
-// that is wholly known needs no table: it happened.
+// that is wholly known needs no table: it happened. One that is not is parked.
 func (r *reads) vanished(tx *state.Tx, p *pump, w *state.Waiting, i int, page *cdc.Page) {
 	table := r.tables[r.mappings[i].Table]
-	if !w.Whole || table == nil || r.mappings[i].Object != "event" {
+	switch {
+	case r.mappings[i].Object != "event":
 		tx.Vanished(w)
+		return
+	case !w.Whole || table == nil:
+		tx.SetAside(w, "the row is gone, and not all that its event was is known")
 		return
 	}
 	change := cdc.Change{Kind: cdc.Read, Table: table, Tx: &cdc.Transaction{Time: page.Time}}

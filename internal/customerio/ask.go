@@ -6,8 +6,9 @@ package customerio
 type Ask struct {
 	// Mapping is the mapping's place among those in force.
 	Mapping int
-	// Row is the row's encoded key. PriorRow is set when the change altered the
-	// key: the row was known by it until now.
+	// Row is the row's encoded key; nil where a change that is refused does not
+	// tell it. PriorRow is set when the change altered the key: the row was known
+	// by it until now.
 	Row, PriorRow []byte
 
 	Answer Answer
@@ -31,6 +32,15 @@ type Ask struct {
 	// EventKey is, for an event, 128 bits of SHA-256 over its event id: what
 	// tells in the state whether the event is known.
 	EventKey [16]byte
+	// Keep is, for an event, what is to be kept of its row until the row's
+	// transaction ends: large values that an update of the row may not bring.
+	Keep []Column
+}
+
+// Column is a column that has a value, as text.
+type Column struct {
+	Name string
+	Text []byte
 }
 
 // Answer is what a mapping says of a row after a change.
@@ -62,10 +72,11 @@ type Omission struct {
 
 // Kept is what the inventory remembers of a row, as the mapper may see it.
 type Kept struct {
-	In bool // the row was in
+	In bool // the row was in; for an event's row: its event is queued
 	// Fresh tells, for an event's row, that it was inserted in the transaction
-	// now being stored: an update amends its event, a delete withdraws it.
+	// now being stored: an update amends its event, a delete withdraws it. Of no
+	// other row of an event is anything remembered.
 	Fresh bool
-	// Columns are the values that `keep` keeps, by column.
-	Columns map[string][]byte
+	// Columns are values that are kept of the row: for a fresh one Ask.Keep.
+	Columns []Column
 }
