@@ -431,6 +431,7 @@ func (d *drawing) item(e entry, st *step) *Item {
 // publish lets the schedulers see what a transaction has done, and whether it has
 // moved the stored position. mu is held.
 func (s *Store) publish(tx *Tx, moved bool) {
+	s.delivered.come()
 	for i := range tx.published {
 		s.registry.mappings[i].published = tx.published[i]
 	}

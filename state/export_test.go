@@ -39,3 +39,11 @@ func (s *Store) Kept() (n int) {
 
 // LooksAtOnce is how many entries one Draw looks at in vain.
 const LooksAtOnce = looksAtOnce
+
+// WalkAtOnce lets one call of Delivered look at n entries, for a test that has no
+// other beside it.
+func WalkAtOnce(t testing.TB, n int) {
+	was := walkPiece
+	walkPiece = n
+	t.Cleanup(func() { walkPiece = was })
+}
