@@ -22,7 +22,7 @@ const probeEvery = time.Minute
 
 // Outbox is what the sink needs of the state.
 type Outbox interface {
-	Draw(workspace, room int, take func(*customerio.Operation) bool) ([]*state.Item, time.Time, error)
+	Draw(workspace, room int, fits func(*customerio.Operation) bool) ([]*state.Item, time.Time, error)
 	Settle(context.Context, []state.Settled) error
 	Abandon([]*state.Item)
 	Woken() <-chan struct{}
@@ -292,7 +292,9 @@ func (s *Sink) step(ctx context.Context) (wait time.Duration, woken <-chan struc
 		if u == nil {
 			return s.idle(now, next), woken, nil
 		}
-		s.launch(ctx, time.Now(), u) // drawing may have taken a while
+		if err := s.launch(ctx, time.Now(), u); err != nil { // drawing may have taken a while
+			return 0, nil, err
+		}
 	}
 	return 0, nil, nil
 }
@@ -300,8 +302,8 @@ func (s *Sink) step(ctx context.Context) (wait time.Duration, woken <-chan struc
 // draw takes as much from the outbox as one request holds; nil when nothing
 // may leave before next.
 func (s *Sink) draw(now time.Time) (u *unit, next time.Time, err error) {
-	packer := &customerio.Packer{}
-	items, next, err := s.cfg.Outbox.Draw(s.cfg.Workspace, s.pace.room(now, customerio.MaxItems), packer.Add)
+	var room customerio.Room
+	items, next, err := s.cfg.Outbox.Draw(s.cfg.Workspace, s.pace.room(now, customerio.MaxItems), room.Take)
 	if err != nil {
 		return nil, next, fmt.Errorf("draw from the outbox: %w", err)
 	}
@@ -328,24 +330,20 @@ func (s *Sink) withhold(items []*state.Item) []*state.Item {
 	return send
 }
 
-// launch sends a unit's request.
-func (s *Sink) launch(ctx context.Context, now time.Time, u *unit) {
+// launch sends a unit's request. It fails when one of the operations has no place
+// in it: what is not sent must not be settled with the rest.
+func (s *Sink) launch(ctx context.Context, now time.Time, u *unit) error {
+	path, body, err := encode(u)
+	if err != nil {
+		s.later(u) // not sent: given back when the sink ends
+		return err
+	}
 	s.flying++
 	u.sent = now
 	for _, it := range u.items {
 		it.Rest(false)
 	}
 	s.pace.took(now, len(u.items))
-	path, body := "/api/v2/batch", []byte(nil)
-	if u.single {
-		path, body = "/api/v2/entity", u.items[0].Operation.AppendJSON(nil)
-	} else {
-		p := customerio.Packer{}
-		for _, it := range u.items {
-			p.Add(&it.Operation)
-		}
-		body = p.Body()
-	}
 	s.cfg.Fail("before-request")
 	go func() {
 		res, err := s.client.send(ctx, path, body)
@@ -356,6 +354,21 @@ func (s *Sink) launch(ctx context.Context, now time.Time, u *unit) {
 		}
 		s.results <- result{unit: u, reply: customerio.ReadReply(res.status, res.header, res.body, len(u.items), time.Now()), code: res.status}
 	}()
+	return nil
+}
+
+// encode writes a unit's request.
+func encode(u *unit) (path string, body []byte, err error) {
+	if u.single {
+		return "/api/v2/entity", u.items[0].Operation.AppendJSON(nil), nil
+	}
+	var p customerio.Packer
+	for n, it := range u.items {
+		if op := &it.Operation; !p.Add(op) {
+			return "", nil, fmt.Errorf("put the %s of %s (mapping %q, %d bytes) into a request: it does not fit behind the %d before it", op.Action, op.Thing(), it.Mapping, op.Size(), n)
+		}
+	}
+	return "/api/v2/batch", p.Body(), nil
 }
 
 // took acts on a reply.

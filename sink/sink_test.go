@@ -13,6 +13,7 @@ import (
 	"github.com/pgcio/pgcio/internal/customerio"
 	"github.com/pgcio/pgcio/internal/simulator"
 	"github.com/pgcio/pgcio/sink"
+	"github.com/pgcio/pgcio/state"
 )
 
 func TestDelivers(t *testing.T) {
@@ -527,5 +528,31 @@ func TestFailingTogetherIsOneFailure(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		r.faults()
 		r.settled(5 * time.Second)
+	})
+}
+
+// TestWhatDoesNotFitIsNotSent: the sink fails, naming it, instead of settling it
+// with a request that it was no part of.
+func TestWhatDoesNotFitIsNotSent(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		var asks []customerio.Ask
+		for i := range 600 {
+			ask := order(strconv.Itoa(i), "1")
+			ask.Operation.Attributes[0].Value = customerio.AppendString(nil, strings.Repeat("x", 900))
+			asks = append(asks, ask)
+		}
+		r.commit(asks...)
+		var given []*state.Item
+		r.cfg.Outbox = deafOutbox{r.store, &given}
+		r.start()
+		err := <-r.ended
+		r.stop()
+		r.stop = nil
+		if err == nil || !strings.Contains(err.Error(), `the event of id:1 (mapping "orders", `) || !strings.Contains(err.Error(), "does not fit behind the 4") {
+			t.Errorf("the sink ended with %v", err)
+		}
+		if b := r.books(); len(r.writes()) != 0 || b.Waiting != 600 || b.Delivered != 0 || len(given) != 600 {
+			t.Errorf("%d requests, %d given back, the books are %+v", len(r.writes()), len(given), b)
+		}
 	})
 }

@@ -3,105 +3,179 @@ package state
 import (
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/pgcio/pgcio/internal/lsn"
 )
 
-// unorderedLooks bounds how many entries are looked at that lie in no order of
-// time: rows that wait to be read again, events that wait for their person. With
-// more of them the delivered position stays where it was.
-const unorderedLooks = 1000
+// delivered is what is known of the oldest change that is not settled. A walk
+// goes through all that waits, piece by piece; what a transaction leaves
+// unsettled while it goes on counts as met. So at its end nothing can have been
+// missed, wherever it was moved to: it was met where it is, or has been touched
+// since. From then on only what is touched can be older.
+type delivered struct {
+	walking sync.Mutex // one piece at a time; taken before the store's mu
 
-// Delivered is the position up to which everything has been settled.
-func (s *Store) Delivered() (lsn.LSN, error) {
-	s.mu.Lock()
-	at, last, rereads := s.position.stored, s.delivered, s.tally.rereads > 0
-	s.mu.Unlock()
-	whole := true
-	err := s.engine.view(func(r reader) error {
-		for ws := range s.registry.workspaces {
-			at = min(at, firstQueued(r, uint8(ws)))
-			prefix := []byte{kindOwnerOf, uint8(ws)}
-			first, all := firstBorn(r, prefix, func(k, v []byte) (lsn.LSN, bool) {
-				key, err := target(k, v)
-				if err != nil {
-					return 0, false // who lets it go reports it
-				}
-				return bornOf(r, key)
-			})
-			at, whole = min(at, first), whole && all
-		}
-		if rereads {
-			first, all := firstBorn(r, []byte{kindHeld}, func(k, v []byte) (lsn.LSN, bool) {
-				w, err := decodeWaiting(string(k), slices.Clone(v))
-				return w.commit, err == nil && w.commit != 0
-			})
-			at, whole = min(at, first), whole && all
-		}
-		return nil
-	})
-	if err != nil || !whole {
-		return min(at, last), err
-	}
-	s.mu.Lock()
-	s.delivered = max(s.delivered, at)
-	s.mu.Unlock()
-	return at, nil
+	at   lsn.LSN // nothing unsettled is older; 0 until the first walk has ended
+	met  lsn.LSN // the oldest met by the walk that is under way
+	from []byte  // the key where it goes on; nil: none is under way
+	// coming is of the transaction that is being committed, which a piece of the
+	// walk may see before the others do.
+	coming lsn.LSN
 }
 
-// firstQueued is the commit of the first streamed change in the live queue, which
-// is in the order of commits.
-func firstQueued(r reader, ws uint8) lsn.LSN {
-	first := lsn.LSN(math.MaxUint64)
-	r.scan(queueKey(ws, laneLive, 0), queueKey(ws, laneBackfill, 0), func(k, v []byte) bool {
-		key, err := target(k, v)
-		if err != nil {
-			return true // Draw reports it
-		}
-		born, ok := bornOf(r, key)
-		if ok {
-			first = born
-		}
-		return !ok
+// walkPiece is how many entries one piece of the walk looks at.
+var walkPiece = 20_000
+
+// nothing is older than no change.
+const nothing = lsn.LSN(math.MaxUint64)
+
+// waitsUnder are the kinds of key under which there is something for all that
+// waits or is in flight, in key order.
+var waitsUnder = []byte{kindHeld, kindQueue, kindOwnerOf}
+
+// Delivered is a position up to which everything has been settled: never past the
+// oldest change of a step that waits, is in flight or waits for its owner, nor
+// past the newest of a row that waits to be read. It is exact while fewer than
+// walkPiece of those wait. With more, each call looks at so many of them, and the
+// position stands still until all have been looked at. What is set aside is
+// settled: if it is tried again, the position goes back.
+func (s *Store) Delivered() (lsn.LSN, error) {
+	d := &s.delivered
+	d.walking.Lock()
+	defer d.walking.Unlock()
+	s.mu.Lock()
+	if d.from == nil {
+		d.from, d.met = waitsUnder[:1], d.coming
+	}
+	s.mu.Unlock()
+	// The view is opened after that: it shows all that is not going to be touched.
+	var met lsn.LSN
+	var next []byte
+	err := s.engine.view(func(r reader) error {
+		met, next = walkOn(r, d.from)
+		return nil
 	})
+	if err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.met, d.from = min(d.met, met), next
+	if next == nil {
+		d.at = min(d.met, s.position.stored)
+	}
+	return d.at, nil
+}
+
+// entered tells of a transaction that is going to be committed.
+func (s *Store) entered(tx *Tx) {
+	oldest := tx.oldest()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delivered.comes(oldest)
+}
+
+// comes enters the oldest change that a transaction leaves unsettled in what it has
+// changed, before it is committed; come, that it has been. mu is held.
+func (d *delivered) comes(oldest lsn.LSN) {
+	d.coming, d.met = oldest, min(d.met, oldest)
+}
+
+func (d *delivered) come() {
+	d.at, d.met = min(d.at, d.coming), min(d.met, d.coming)
+	d.coming = nothing
+}
+
+// oldest is the oldest unsettled change in what the transaction has changed.
+func (tx *Tx) oldest() lsn.LSN {
+	first := nothing
+	for _, t := range tx.things {
+		if t.dirty {
+			first = min(first, oldestOf(t.steps...))
+		}
+	}
+	for _, e := range tx.events {
+		if e.dirty && !e.gone && e.step != nil {
+			first = min(first, oldestOf(*e.step))
+		}
+	}
+	if tx.tally.rereads > 0 {
+		for key, v := range tx.writes {
+			if key[0] == kindHeld && v != nil {
+				first = min(first, oldestAt(tx.r, []byte(key), v))
+			}
+		}
+	}
 	return first
 }
 
-// firstBorn is the first commit of what lies under a prefix, and whether all of
-// that was looked at.
-func firstBorn(r reader, prefix []byte, born func(key, value []byte) (lsn.LSN, bool)) (first lsn.LSN, all bool) {
-	first = lsn.LSN(math.MaxUint64)
-	n := 0
-	r.scan(prefix, after(prefix), func(k, v []byte) bool {
-		if at, ok := born(k, v); ok {
-			first = min(first, at)
+// oldestOf is the oldest streamed change of those steps that are unsettled.
+func oldestOf(steps ...step) lsn.LSN {
+	first := nothing
+	for i := range steps {
+		if st := &steps[i]; st.unsettled() && st.born != 0 {
+			first = min(first, st.born)
 		}
-		n++
-		return n <= unorderedLooks
-	})
-	return first, n <= unorderedLooks
+	}
+	return first
 }
 
-func bornOf(r reader, key string) (born lsn.LSN, ok bool) {
-	v := r.get([]byte(key))
-	if v == nil {
-		return 0, false
+// walkOn walks a piece, and returns the oldest change it has met and the key to go
+// on from; nil: it has come to the end.
+func walkOn(r reader, from []byte) (met lsn.LSN, next []byte) {
+	met = nothing
+	n := 0
+	for _, kind := range waitsUnder {
+		if kind < from[0] {
+			continue
+		}
+		if kind > from[0] {
+			from = []byte{kind}
+		}
+		r.scan(from, []byte{kind + 1}, func(k, v []byte) bool {
+			if n == walkPiece {
+				next = slices.Clone(k)
+				return false
+			}
+			n++
+			met = min(met, oldestAt(r, k, v))
+			return true
+		})
+		if next != nil {
+			break
+		}
+	}
+	return met, next
+}
+
+// oldestAt is the oldest unsettled change of what a key under one of waitsUnder
+// stands for. What cannot be read is told of by who sends it.
+func oldestAt(r reader, k, v []byte) lsn.LSN {
+	if k[0] == kindHeld {
+		w, err := decodeWaiting(string(k), slices.Clone(v))
+		if err != nil || w.commit == 0 {
+			return nothing
+		}
+		return w.commit
+	}
+	key, err := target(k, v)
+	if err != nil {
+		return nothing
+	}
+	if v = r.get([]byte(key)); v == nil {
+		return nothing
 	}
 	if key[0] == kindEvent {
 		e, err := decodeEvent(key, v)
-		if err != nil || e.step == nil || e.step.born == 0 || e.step.status == orphaned {
-			return 0, false
+		if err != nil || e.step == nil {
+			return nothing
 		}
-		return e.step.born, true
+		return oldestOf(*e.step)
 	}
 	t, err := decodeThing(key, v, nil)
 	if err != nil {
-		return 0, false
+		return nothing
 	}
-	for i := range t.steps {
-		if st := &t.steps[i]; st.unsettled() && st.born != 0 {
-			return st.born, true
-		}
-	}
-	return 0, false
+	return oldestOf(t.steps...)
 }

@@ -1,25 +1,25 @@
 package state
 
 import (
-	"container/heap"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/pgcio/pgcio/internal/customerio"
 )
 
-// Draw takes what may leave the workspace now, in the order it was queued, for
-// as long as take accepts: live entries first, and a fifth of room (a number
-// of items) for backfilled ones when both wait. Each Item must be settled. When
-// nothing may leave, next says when something may by the passing of time.
-func (s *Store) Draw(ws, room int, take func(*customerio.Operation) bool) (items []*Item, next time.Time, err error) {
+// Draw takes what may leave the workspace now, up to room items and for as long as
+// fits accepts, each lane in the order it was queued: live entries first, and one
+// backfilled for every four of them while both wait. Each Item must be settled.
+// When nothing may leave, next says when something may by the passing of time.
+func (s *Store) Draw(ws, room int, fits func(*customerio.Operation) bool) (items []*Item, next time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.broken != nil {
 		return nil, time.Time{}, s.broken
 	}
 	number := s.registry.wsInForce[ws].number
-	d := drawing{s: s, l: s.lanesOf(number), ws: number, now: now(), take: take}
+	d := drawing{s: s, l: s.lanesOf(number), ws: number, now: now(), fits: fits}
 	// The view is opened under mu: it shows all that the lanes know of.
 	err = s.engine.view(func(r reader) error {
 		d.r = r
@@ -29,10 +29,7 @@ func (s *Store) Draw(ws, room int, take func(*customerio.Operation) bool) (items
 		d.draw(room)
 		return d.err
 	})
-	if len(d.l.delayed) > 0 {
-		next = time.UnixMilli(d.l.delayed[0].due)
-	}
-	return d.items, next, err
+	return d.items, d.next(), err
 }
 
 type drawing struct {
@@ -43,94 +40,147 @@ type drawing struct {
 	now   time.Time
 	attrs []string // the registry's
 	held  uint64   // the workspace's
-	take  func(*customerio.Operation) bool
+	fits  func(*customerio.Operation) bool
 	items []*Item
-	full  bool
+	some  bool   // fits has accepted some
+	full  bool   // and would accept no more
+	vain  [2]int // entries looked at in vain, by lane
 	err   error
 }
 
+// draw lets the lanes take turns, so that neither a saturated live lane nor small
+// requests starve the backfilled one. What comes in turn and has nothing cedes it.
 func (d *drawing) draw(room int) {
 	d.wakeDelayed()
-	// Backfilled entries have their fifth first, so that a saturated live
-	// lane cannot starve them; then live ones; then whatever room is left.
-	d.run(laneBackfill, d.backfillShare(room))
-	for {
-		d.run(laneLive, room-len(d.items))
-		d.run(laneBackfill, room-len(d.items))
-		// A backfilled entry may have hurried a live one that it waits for.
-		if d.full || d.err != nil || len(d.items) >= room || len(d.l.lane[laneLive].ready) == 0 {
+	for !d.full && d.err == nil && len(d.items) < room {
+		first, second := uint8(laneLive), uint8(laneBackfill)
+		if d.l.turn >= liveTurns {
+			first, second = second, first
+		}
+		// An entry of one lane may have hurried one of the other.
+		if !d.run(first) && !d.run(second) && !d.ready(laneLive) && !d.ready(laneBackfill) {
 			return
 		}
 	}
 }
 
-// backfillShare is a fifth of the room when something live waits as well.
-func (d *drawing) backfillShare(room int) int {
-	d.fill(laneLive)
-	if len(d.l.lane[laneLive].ready) == 0 {
-		return 0
+// ready tells whether there is something to look at in a lane.
+func (d *drawing) ready(n uint8) bool {
+	return len(d.l.lane[n].ready) > 0 && d.vain[n] < looksAtOnce
+}
+
+// next is when something may leave by the passing of time; zero: never.
+func (d *drawing) next() (next time.Time) {
+	if due, some := d.l.delayed.next(); some {
+		next = time.UnixMilli(due)
 	}
-	return room / 5
+	for n := range d.l.lane {
+		q := &d.l.lane[n]
+		at := q.rest
+		switch {
+		case d.vain[n] >= looksAtOnce:
+			at = d.now
+		case q.again == 0 || q.more || d.l.delayed.crowded():
+			continue
+		}
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	return next
 }
 
 func (d *drawing) wakeDelayed() {
 	ms := d.now.UnixMilli()
-	for len(d.l.delayed) > 0 && d.l.delayed[0].due <= ms {
-		d.l.push(heap.Pop(&d.l.delayed).(entry))
+	for {
+		due, some := d.l.delayed.next()
+		if !some || due > ms {
+			return
+		}
+		d.l.push(d.l.delayed.pop())
 	}
 }
 
-// fill reads on in a queue when nothing of it is ready.
+// fill reads on in a queue when nothing of it is ready. What is delayed is soon
+// due: with too much of that nothing more is read.
 func (d *drawing) fill(n uint8) {
 	q := &d.l.lane[n]
-	held := len(q.ready) + d.l.stuck[n] + len(d.l.delayed)
-	if len(q.ready) > 0 || !q.more || held >= window {
-		return
+	for len(q.ready) == 0 && d.err == nil && d.vain[n] < looksAtOnce && !d.l.delayed.crowded() {
+		if !q.more && !q.rewind(d.now) {
+			return
+		}
+		d.read(n)
 	}
+}
+
+// read reads a piece of a queue.
+func (d *drawing) read(n uint8) {
+	q := &d.l.lane[n]
 	prefix := []byte{kindQueue, d.ws, n}
 	count := 0
 	d.r.scan(queueKey(d.ws, n, q.loaded+1), after(prefix), func(k, v []byte) bool {
 		seq := seqOf(k)
-		key, err := target(k, v)
-		if err != nil {
-			d.err = err
-			return false
+		if _, kept := q.kept[seq]; kept {
+			d.lookedInVain(n)
+		} else {
+			key, err := target(k, v)
+			if err != nil {
+				d.err = err
+				return false
+			}
+			q.ready = append(q.ready, entry{ws: d.ws, lane: n, seq: seq, key: key})
 		}
-		q.ready = append(q.ready, entry{ws: d.ws, lane: n, seq: seq, key: key})
 		q.loaded = seq
 		count++
 		return count < loadPiece
 	})
-	q.more = count == loadPiece
+	if count < loadPiece {
+		q.reachedEnd(d.now)
+	}
 }
 
-// run draws up to room items from a lane.
-func (d *drawing) run(n uint8, room int) {
+func (d *drawing) lookedInVain(n uint8) {
+	d.vain[n]++
+	d.l.lane[n].vain++
+}
+
+// run draws an item from a lane, and tells whether there was one.
+func (d *drawing) run(n uint8) bool {
 	q := &d.l.lane[n]
-	for drawn := 0; drawn < room && !d.full && d.err == nil; {
+	for !d.full && d.err == nil && d.vain[n] < looksAtOnce {
 		d.fill(n)
 		if len(q.ready) == 0 {
-			return
+			return false
 		}
-		e := q.ready[0]
-		q.ready = q.ready[1:]
+		e := q.take()
 		item := d.judge(e)
 		if item == nil {
+			d.lookedInVain(n)
 			continue
 		}
 		if !d.fly(item) {
 			d.l.block(e, untilCommit)
+			d.lookedInVain(n)
 			continue
 		}
-		if item.Refuse == "" && !d.take(&item.Operation) {
+		if item.Refuse == "" && !d.fits(&item.Operation) {
 			d.s.land(item)
-			d.full = true
 			d.l.push(e)
-			return
+			d.full = true
+			if !d.some {
+				d.err = fmt.Errorf("draw the %s of %s: it fits into no request", item.Operation.Action, item.Operation.Thing())
+			}
+			return false
 		}
+		d.some = d.some || item.Refuse == ""
 		d.items = append(d.items, item)
-		drawn++
+		if d.l.turn++; n == laneBackfill {
+			d.l.turn = 0
+		}
+		d.l.turn = min(d.l.turn, liveTurns)
+		return true
 	}
+	return false
 }
 
 // judge decides about an entry: it returns an item that may leave, or notes
@@ -321,13 +371,10 @@ func (d *drawing) inTime(e entry, t *thing, st *step, item *Item) *Item {
 	return item
 }
 
-// hurry looks again at a delayed entry that something now waits for.
+// hurry looks again at the delayed entries of a key that something now waits for.
 func (d *drawing) hurry(key string) {
-	for i := range d.l.delayed {
-		if d.l.delayed[i].key == key {
-			d.l.push(heap.Remove(&d.l.delayed, i).(entry))
-			return
-		}
+	for _, one := range d.l.delayed.take(key) {
+		d.l.push(one.entry)
 	}
 }
 
@@ -385,6 +432,7 @@ func (d *drawing) item(e entry, st *step) *Item {
 // publish lets the schedulers see what a transaction has done, and whether it has
 // moved the stored position. mu is held.
 func (s *Store) publish(tx *Tx, moved bool) {
+	s.delivered.come()
 	for i := range tx.published {
 		s.registry.mappings[i].published = tx.published[i]
 	}

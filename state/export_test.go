@@ -32,3 +32,33 @@ func (s *Store) Links(person customerio.Identifier) (n int) {
 	})
 	return n
 }
+
+// KeepWaiting lets n waiting entries of a lane be kept in memory, of them each for
+// one and the same, for a test that has no other beside it.
+func KeepWaiting(t testing.TB, n, each int) {
+	was, wasEach := window, windowEach
+	window, windowEach = n, each
+	t.Cleanup(func() { window, windowEach = was, wasEach })
+}
+
+// Kept is how many entries the scheduler of the first workspace keeps in memory.
+func (s *Store) Kept() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lanesOf(s.registry.wsInForce[0].number)
+	for _, of := range l.blocked {
+		n += len(of)
+	}
+	return n + len(l.delayed.byDue) + len(l.lane[laneLive].ready) + len(l.lane[laneBackfill].ready)
+}
+
+// LooksAtOnce is how many entries one Draw looks at in vain.
+const LooksAtOnce = looksAtOnce
+
+// WalkAtOnce lets one call of Delivered look at n entries, for a test that has no
+// other beside it.
+func WalkAtOnce(t testing.TB, n int) {
+	was := walkPiece
+	walkPiece = n
+	t.Cleanup(func() { walkPiece = was })
+}

@@ -142,26 +142,37 @@ func TestSettlingKeepsTheNewer(t *testing.T) {
 	})
 }
 
-// TestTriedAgainStaysTheSame: an item to be sent again keeps its timestamp and
-// its place, whatever came since, and leaves no sooner than it should.
-func TestTriedAgainStaysTheSame(t *testing.T) {
+// TestAbandonedStaysTheSame: an item that is given back keeps its timestamp and
+// its place.
+func TestAbandonedStaysTheSame(t *testing.T) {
 	bubble(t, func(h *house) {
 		h.transaction(person(1, "plan", "a"), order(1, id(1)))
 		items := h.must("identify id:1")
 		stamp := items[0].Operation.Timestamp
-		h.settle(state.Settled{Item: items[0], Verdict: customerio.Verdict{Kind: customerio.Retry, Again: time.Now().Add(10 * time.Second)}})
-		items, next := h.draw()
-		if len(items) != 0 || next.IsZero() || time.Until(next) > 10*time.Second {
-			t.Fatalf("drew %d, next in %s", len(items), time.Until(next))
-		}
+		h.store.Abandon(items)
 		time.Sleep(10 * time.Second)
 		items = h.must("identify id:1")
 		if got := items[0].Operation.Timestamp; got != stamp {
 			t.Errorf("stamped %d, then %d", stamp, got)
 		}
-		h.store.Abandon(items)
-		h.send(h.must("identify id:1"))
+		h.send(items)
 		h.send(h.must("event id:1"))
+	})
+}
+
+// TestSettlingNeedsAVerdict: one without fails, and nothing is settled.
+func TestSettlingNeedsAVerdict(t *testing.T) {
+	bubble(t, func(h *house) {
+		h.transaction(person(1, "plan", "a"), person(2, "plan", "a"))
+		items := h.must("identify id:1", "identify id:2")
+		err := h.store.Settle(h.t.Context(), []state.Settled{{Item: items[0], Verdict: customerio.Verdict{Kind: customerio.Accepted}}, {Item: items[1]}})
+		if err == nil || !strings.Contains(err.Error(), "identify of id:2: it has no verdict") {
+			t.Errorf("settling says %v", err)
+		}
+		if b := h.books(people); b.Waiting != 2 || b.Delivered != 0 {
+			t.Errorf("the books are %+v", b)
+		}
+		h.send(items)
 	})
 }
 

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/pgcio/pgcio/internal/customerio"
@@ -14,11 +15,9 @@ type Settled struct {
 }
 
 // Settle enters how items ended: what was accepted is forgotten, what was
-// refused is folded, split or parked, and what is to be tried again waits
-// until its time. Only the version that was sent is settled.
+// refused is folded, split or parked. Only the version that was sent is settled.
 func (s *Store) Settle(ctx context.Context, settled []Settled) error {
-	var again []Settled
-	err := s.Update(ctx, func(tx *Tx) error {
+	return s.Update(ctx, func(tx *Tx) error {
 		for _, one := range settled {
 			switch one.Verdict.Kind {
 			case customerio.Accepted:
@@ -26,21 +25,16 @@ func (s *Store) Settle(ctx context.Context, settled []Settled) error {
 			case customerio.Rejected:
 				tx.refused(one.Item, one.Verdict.Reason)
 			default:
-				again = append(again, one)
+				return fmt.Errorf("settle the %s of %s: it has no verdict", one.Item.Operation.Action, one.Item.Operation.Thing())
 			}
 		}
 		tx.then(func() {
 			for _, one := range settled {
 				s.land(one.Item)
 			}
-			for _, one := range again {
-				it := one.Item
-				s.lanesOf(it.ws).delay(entry{ws: it.ws, lane: it.lane, seq: it.seq, key: it.key}, one.Verdict.Again.UnixMilli())
-			}
 		})
 		return nil
 	})
-	return err
 }
 
 // Abandon gives items back that were drawn and not sent.

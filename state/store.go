@@ -65,7 +65,7 @@ type Store struct {
 	lanes     map[uint8]*lanes // by workspace number
 	backfill  map[uint16]*backfill
 	tally     tally
-	delivered lsn.LSN // as last told
+	delivered delivered
 	closed    bool
 	broken    error         // why a commit failed
 	woken     chan struct{} // closed and replaced when something may be done
@@ -114,6 +114,8 @@ func Open(_ context.Context, opts Options) (*Store, error) {
 		woken:    make(chan struct{}),
 		scratch:  newScratch(),
 		spare:    newScratch(),
+
+		delivered: delivered{coming: nothing},
 	}
 	var e engine = opts.Memory
 	if opts.Memory == nil {

@@ -135,7 +135,17 @@ func (h *house) quiet() {
 	h.t.Fatal("it never ends")
 }
 
-func TestTroubledScripts(t *testing.T) {
+func TestTroubledScripts(t *testing.T) { troubled(t) }
+
+// TestTroubledScriptsWithoutMemory: nearly all that waits is forgotten, and found
+// again.
+func TestTroubledScriptsWithoutMemory(t *testing.T) {
+	state.KeepWaiting(t, 2, 1)
+	troubled(t)
+}
+
+func troubled(t *testing.T) {
+	t.Helper()
 	rapid.Check(t, func(rt *rapid.T) {
 		s := drawScript(rt)
 		seed := rapid.Uint64().Draw(rt, "seed")

@@ -52,6 +52,7 @@ func (s *Store) begin(ctx context.Context, fn func(*Tx) error) (commit func(done
 	writes := tx.gather()
 	s.engine.add(writes)
 	tx.published = s.registry.saveBooks()
+	s.entered(tx)
 	s.head = head{tx.position, tx.seq, tx.tally}
 	s.registry.newAttrs = len(s.registry.attrs)
 	s.quick.Lock()

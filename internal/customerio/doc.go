@@ -6,8 +6,8 @@
 // An [Operation] is one thing to be asked. The mapper makes it inside an [Ask];
 // the outbox folds it into what already waits for the same thing and keeps it
 // from overtaking what it conflicts with, by the identifiers that [Identifying]
-// and [Fold] know; the sink puts what may leave into one request ([Packer]) and
-// reads a verdict for each from the reply ([ReadReply]).
+// and [Fold] know; the sink puts what may leave into one request ([Room],
+// [Packer]) and reads a verdict for each from the reply ([ReadReply]).
 //
 //	change ─▶ Ask ─▶ Fold: one Operation ─▶ Packer: one request ─▶ ReadReply: verdicts
 //	(mapping)        (state)                (sink)                 (sink, state)
@@ -18,8 +18,9 @@
 //     convergent, an event carries a ULID made from what it is about.
 //   - No request breaks a limit: sizes are measured in bytes of the JSON sent,
 //     before it is added.
-//   - A verdict is total: every status and every body means accepted, retry or
-//     refused; the unknown is retry.
+//   - A reply is total: every status and every body means a verdict for each
+//     operation, accepted or refused, or what else is to be done; the unknown is
+//     sent again.
 //
 // The facts are Customer.io's: its published OpenAPI, its pages on invalid
 // requests and on attributes. Where they leave a question open, the choice and

@@ -4,6 +4,24 @@ package customerio
 // number; its own integrations stop at 1,000.
 const MaxItems = 1000
 
+// Room measures what fits into one /api/v2/batch request, and writes nothing.
+// What it takes a Packer takes as well: it measures by Size, which is never less
+// than what is written. The zero Room is a whole request.
+type Room struct {
+	bytes, count int
+}
+
+// Take takes the operation's share of the room, or reports that it does not fit.
+func (r *Room) Take(op *Operation) bool {
+	size := len(`,`) + op.Size()
+	if r.count >= MaxItems || len(batchOpen)+r.bytes+size+len(batchClose) > MaxRequest {
+		return false
+	}
+	r.bytes += size
+	r.count++
+	return true
+}
+
 // Packer puts operations into the body of one /api/v2/batch request, in the
 // order given, and never past a limit. The zero Packer is ready.
 type Packer struct {

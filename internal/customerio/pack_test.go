@@ -109,3 +109,40 @@ func exactly(t *testing.T, size int) Operation {
 	}
 	return op
 }
+
+// TestRoomTakesNoMoreThanAPacker: what was measured can be written, and a body
+// falls short of what fits by no more than the measures do.
+func TestRoomTakesNoMoreThanAPacker(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var room Room
+		var p Packer
+		small := rapid.Bool().Draw(t, "small")
+		slack := 0
+		for i := 0; ; i++ {
+			size := 120
+			if !small {
+				size = rapid.IntRange(120, MaxItem).Draw(t, "size")
+			}
+			op := heavy(strconv.Itoa(i), size)
+			if !room.Take(&op) {
+				if i < MaxItems && len(p.Body())+len(",")+op.Size()+slack <= MaxRequest {
+					t.Fatalf("no room for operation %d of %d bytes behind a body of %d", i, op.Size(), len(p.Body()))
+				}
+				return
+			}
+			slack += op.Size() - len(op.AppendJSON(nil)) + len(",")
+			if !p.Add(&op) {
+				t.Fatalf("operation %d was measured, and does not fit behind a body of %d", i, len(p.Body()))
+			}
+		}
+	})
+}
+
+// TestRoomWritesNothing: measuring takes no memory.
+func TestRoomWritesNothing(t *testing.T) {
+	var room Room
+	op := heavy("1", MaxItem/2)
+	if n := testing.AllocsPerRun(100, func() { room = Room{}; room.Take(&op) }); n > 0 {
+		t.Errorf("measuring allocates %v times", n)
+	}
+}
