@@ -16,9 +16,11 @@ import (
 type delivered struct {
 	walking sync.Mutex // one piece at a time; taken before the store's mu
 
-	at   lsn.LSN // nothing unsettled is older; 0 until the first walk has ended
-	met  lsn.LSN // the oldest met by the walk that is under way
-	from []byte  // the key where it goes on; nil: none is under way
+	at     lsn.LSN // nothing unsettled is older; 0 until the first walk has ended
+	oldest []byte  // the key where the last walk met that; nil: it did not
+	met    lsn.LSN // the oldest met by the walk that is under way
+	metAt  []byte  // and the key; nil: a transaction has touched it
+	from   []byte  // the key where it goes on; nil: none is under way
 	// coming is of the transaction that is being committed, which a piece of the
 	// walk may see before the others do.
 	coming lsn.LSN
@@ -46,24 +48,37 @@ func (s *Store) Delivered() (lsn.LSN, error) {
 	defer d.walking.Unlock()
 	s.mu.Lock()
 	if d.from == nil {
-		d.from, d.met = waitsUnder[:1], d.coming
+		d.from, d.met, d.metAt = waitsUnder[:1], d.coming, nil
 	}
+	at := d.at
 	s.mu.Unlock()
 	// The view is opened after that: it shows all that is not going to be touched.
-	var met lsn.LSN
-	var next []byte
+	still := false // what was the oldest still waits
+	met, metAt, next := nothing, []byte(nil), []byte(nil)
 	err := s.engine.view(func(r reader) error {
-		met, next = walkOn(r, d.from)
+		if d.oldest != nil {
+			v := r.get(d.oldest)
+			still = v != nil && oldestAt(r, d.oldest, v) == at
+		}
+		if !still {
+			met, metAt, next = walkOn(r, d.from)
+		}
 		return nil
 	})
-	if err != nil {
-		return 0, err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d.met, d.from = min(d.met, met), next
-	if next == nil {
-		d.at = min(d.met, s.position.stored)
+	if err != nil || still {
+		d.from = nil // there is no need of a walk, or it begins anew
+		return d.at, err
+	}
+	if met < d.met {
+		d.met, d.metAt = met, metAt
+	}
+	if d.from = next; next == nil {
+		d.at, d.oldest = min(d.met, s.position.stored), nil
+		if d.at == d.met {
+			d.oldest = d.metAt
+		}
 	}
 	return d.at, nil
 }
@@ -79,12 +94,20 @@ func (s *Store) entered(tx *Tx) {
 // comes enters the oldest change that a transaction leaves unsettled in what it has
 // changed, before it is committed; come, that it has been. mu is held.
 func (d *delivered) comes(oldest lsn.LSN) {
-	d.coming, d.met = oldest, min(d.met, oldest)
+	d.coming = oldest
+	d.meet(oldest)
 }
 
 func (d *delivered) come() {
-	d.at, d.met = min(d.at, d.coming), min(d.met, d.coming)
+	d.at = min(d.at, d.coming)
+	d.meet(d.coming)
 	d.coming = nothing
+}
+
+func (d *delivered) meet(oldest lsn.LSN) {
+	if oldest < d.met {
+		d.met, d.metAt = oldest, nil
+	}
 }
 
 // oldest is the oldest unsettled change in what the transaction has changed.
@@ -121,9 +144,9 @@ func oldestOf(steps ...step) lsn.LSN {
 	return first
 }
 
-// walkOn walks a piece, and returns the oldest change it has met and the key to go
-// on from; nil: it has come to the end.
-func walkOn(r reader, from []byte) (met lsn.LSN, next []byte) {
+// walkOn walks a piece, and returns the oldest change it has met, where, and the
+// key to go on from; nil: it has come to the end.
+func walkOn(r reader, from []byte) (met lsn.LSN, metAt, next []byte) {
 	met = nothing
 	n := 0
 	for _, kind := range waitsUnder {
@@ -139,14 +162,16 @@ func walkOn(r reader, from []byte) (met lsn.LSN, next []byte) {
 				return false
 			}
 			n++
-			met = min(met, oldestAt(r, k, v))
+			if at := oldestAt(r, k, v); at < met {
+				met, metAt = at, slices.Clone(k)
+			}
 			return true
 		})
 		if next != nil {
 			break
 		}
 	}
-	return met, next
+	return met, metAt, next
 }
 
 // oldestAt is the oldest unsettled change of what a key under one of waitsUnder
