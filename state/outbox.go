@@ -164,6 +164,13 @@ func (tx *Tx) dropStale(t *thing, old *step) {
 			return known && said != fingerprint(a.value)
 		})
 	}
+	// What the identifiers taken out would have made the thing let go of, it lets go
+	// of by what was said since.
+	stops := old.stops
+	old.stops = nil
+	for i := range old.parts {
+		old.stops = append(old.stops, tx.stoppedBy(&old.parts[i], stops)...)
+	}
 }
 
 // moveBooks moves the changes of a step from one outcome to another.

@@ -289,3 +289,34 @@ func TestWorkspaceWhileItChanges(t *testing.T) {
 		}
 	}
 }
+
+// Who gives an address up by a change that is refused, and by a newer one, has it
+// until the newer one is accepted.
+func TestAnAddressIsGivenUpByWhatIsSent(t *testing.T) {
+	bubble(t, func(h *house) {
+		h.transaction(person(1, "email", "a@x.test", "plan", "a"))
+		h.deliver()
+		time.Sleep(time.Minute)
+		h.updates([]customerio.Ask{person(1, "email", "b@x.test", "plan", "a")}, true)
+		flight := h.must("identify id:1")
+		h.updates([]customerio.Ask{person(1, "email", "b@x.test", "plan", "b")}, true)
+		// The newest address stands in a step of its own: the one before is half
+		// stored, and so joins nothing.
+		h.part([]customerio.Ask{person(1, "email", "c@x.test", "plan", "b")}, false)
+		h.refuse(flight...)
+		time.Sleep(time.Minute)
+		items, _ := h.draw()
+		h.send(items)
+		h.part([]customerio.Ask{person(2, "email", "a@x.test")}, true)
+		h.deliver()
+		if err := h.sim.Settle(h.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if mixed := mixedUp(h.sim.State("")); mixed != "" {
+			t.Error(mixed)
+		}
+		if v := h.value("id:1", "plan"); v != `"b"` {
+			t.Errorf("plan %s", v)
+		}
+	})
+}

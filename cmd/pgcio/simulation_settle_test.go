@@ -185,7 +185,8 @@ func (s *schedule) settle(ctx context.Context) {
 	s.explain()
 }
 
-// quiet returns when all that was committed is stored and nothing waits.
+// quiet returns when no more is committed, all that was is stored, and nothing
+// waits.
 func (s *schedule) quiet(ctx context.Context, deadline time.Time) {
 	for quiet := 0; quiet < 3; quiet++ {
 		select {
@@ -198,7 +199,7 @@ func (s *schedule) quiet(ctx context.Context, deadline time.Time) {
 			s.t.Fatal(err)
 		}
 		s.world.mu.Lock()
-		busy := st.Rereads > 0 || st.Stored < s.world.end
+		busy := !s.over.Load() || st.Rereads > 0 || st.Stored < s.world.end
 		s.world.mu.Unlock()
 		waits := fmt.Sprintf("stored is %s, %d rows wait to be read", st.Stored, st.Rereads)
 		for _, m := range st.Mappings {

@@ -227,6 +227,7 @@ type schedule struct {
 
 	fuse  atomic.Int64 // steps until the next crash
 	dead  atomic.Bool  // this incarnation has been killed
+	over  atomic.Bool  // no more is committed
 	kill  func()
 	store *state.Store // of this incarnation
 
@@ -309,6 +310,7 @@ func (s *schedule) work() {
 		}
 		s.world.commit(n)
 	}
+	s.over.Store(true)
 }
 
 // step is a failpoint: the process may be killed here.
@@ -374,10 +376,17 @@ func (s *schedule) incarnation(last bool) {
 		cancel()
 	} else {
 		// One that has nothing to do is killed all the same.
-		defer time.AfterFunc(time.Duration(s.rng.Int64N(int64(2*time.Minute))), func() {
+		killed := make(chan struct{})
+		killer := time.AfterFunc(time.Duration(s.rng.Int64N(int64(2*time.Minute))), func() {
+			defer close(killed)
 			s.dead.Store(true)
 			cancel()
-		}).Stop()
+		})
+		defer func() {
+			if !killer.Stop() {
+				<-killed // or it might kill the next one
+			}
+		}()
 	}
 	wg.Wait()
 	select {
