@@ -41,8 +41,9 @@ const (
 	fenceInterval = 250 * time.Millisecond // how often open transactions are looked at
 	flushInterval = 10 * time.Millisecond  // how often the flushed position is
 	planTTL       = time.Second            // how long a table's description is believed
-	// stepTimeout is how long a page may take: a condition without an index may
-	// have to look at a whole table, but a connection that hangs ends some time.
+	// stepTimeout is how long a page may take, and twice as long after each that
+	// took longer: a condition without an index may have to look at a whole table,
+	// but a connection that hangs ends some time.
 	stepTimeout = 30 * time.Minute
 )
 
@@ -137,13 +138,16 @@ func (p *pager) again() {
 func (p *pager) run(ctx context.Context, cfg Config) {
 	r := reader{p: p, cfg: cfg, plans: map[string]*plan{}}
 	defer r.close()
-	pause := p.s.cfg.RetryMin
+	pause, within := p.s.cfg.RetryMin, stepTimeout
 	for ctx.Err() == nil {
-		step, cancel := context.WithTimeout(ctx, stepTimeout)
+		step, cancel := context.WithTimeout(ctx, within)
 		idle, err := r.step(step)
+		if step.Err() != nil {
+			within *= 2
+		}
 		cancel()
 		if err == nil {
-			pause = p.s.cfg.RetryMin
+			pause, within = p.s.cfg.RetryMin, stepTimeout
 			p.idle(ctx, idle, &r)
 			continue
 		}

@@ -123,6 +123,10 @@ func pin(params, values map[string]string) {
 // be of the server that is streamed from.
 func (s *session) only(pc *pgconn.Config, address string) {
 	dial := pc.DialFunc
+	if ip, _, err := net.SplitHostPort(address); err == nil {
+		// Of a name with many addresses another may be given out each time.
+		pc.LookupFunc = func(context.Context, string) ([]string, error) { return []string{ip}, nil }
+	}
 	pc.DialFunc = func(ctx context.Context, network, to string) (net.Conn, error) {
 		if s.PgConn != nil {
 			return dial(ctx, network, to) // to cancel a statement

@@ -121,8 +121,8 @@ func (tx *Tx) applyRow(m *mapping, ask *customerio.Ask, o *Origin) {
 	}
 	p, t, r := tx.find(m, key, ask)
 	if r != nil && r.generation != m.generation {
-		// Another workspace, or another source: what was said was said to the old.
-		r.prints, r.xid, r.commit, r.generation = nil, 0, 0, m.generation
+		// Another workspace: what was said was said to the old.
+		r.prints, r.generation = nil, m.generation
 	}
 	if o.read() && o.Reread == nil {
 		newer := r != nil && r.xid != 0 && !o.Visible(r.xid)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -166,14 +165,8 @@ const asidePiece = 1000
 
 // Retry lets parked entries wait again: those named, or all of a mapping, or
 // (mapping "" and no ids) all there are. It returns how many.
-// What a mapping asked that is no longer in force stays parked.
 func (s *Store) Retry(ctx context.Context, mapping string, ids []uint64) (int, error) {
-	left := map[string]int{}
-	done, err := s.eachAside(ctx, mapping, ids, func(tx *Tx, a *Aside) {
-		if tx.s.registry.mappingNamed(a.Mapping).def == nil {
-			left[a.Mapping]++
-			return
-		}
+	return s.eachAside(ctx, mapping, ids, func(tx *Tx, a *Aside) {
 		if a.entryKey[0] == kindUnmapped {
 			tx.remap(a)
 			return
@@ -187,11 +180,6 @@ func (s *Store) Retry(ctx context.Context, mapping string, ids []uint64) (int, e
 			tx.again(ws, tx.thing(a.entryKey), st)
 		}
 	})
-	for _, name := range slices.Sorted(maps.Keys(left)) {
-		done -= left[name]
-		err = errors.Join(err, fmt.Errorf("mapping %q is not in the configuration: %d of its entries stay parked", name, left[name]))
-	}
-	return done, err
 }
 
 // Drop gives parked entries up: they are counted discarded.

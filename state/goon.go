@@ -167,38 +167,93 @@ func (s *Store) takeBack(ctx context.Context, m *mapping, commit lsn.LSN) error 
 	return s.pieces(ctx, number16(kindFresh, m.number), func(tx *Tx, key string, _ []byte) { tx.writes[key] = nil })
 }
 
-// GiveUp discards what waits of mappings that are no longer in force: nobody would
-// ever send it, and what is in one step with it would not leave either. It tells
-// how many changes of which mapping those were. It is for a start, before anything
-// is drawn.
+// GiveUp discards what is unsent of mappings that are no longer in force, waiting or
+// set aside: nobody would ever send it, and what is in one step with it would not
+// leave either. It tells how many changes of which mapping those were. It is for a
+// start, before anything is drawn.
 func (s *Store) GiveUp(ctx context.Context) (discarded map[string]uint64, err error) {
+	discarded = map[string]uint64{}
 	for _, m := range s.registry.mappings {
-		if m.def != nil || m.published.Waiting == 0 {
+		if m.def != nil {
 			continue
 		}
-		if discarded == nil {
-			discarded = map[string]uint64{}
+		b := &m.published
+		held, err := s.some(number16(kindHeld, m.number))
+		unsent := b.Waiting + b.Parked + b.Orphaned
+		if err != nil || unsent == 0 && !held {
+			if err != nil {
+				return discarded, err
+			}
+			continue
 		}
-		discarded[m.name] = m.published.Waiting
 		if err := s.discardWaiting(ctx, m, 0); err != nil {
 			return discarded, err
 		}
-		err := s.pieces(ctx, number16(kindHeld, m.number), func(tx *Tx, key string, _ []byte) {
+		err = s.pieces(ctx, number16(kindHeld, m.number), func(tx *Tx, key string, _ []byte) {
 			_, row := splitRowKey(key)
-			if w := tx.waitingRow(key); w != nil {
-				tx.writes[key] = nil
-				tx.tally.rereads--
-				books := tx.book(m)
-				books.Waiting -= w.changes
-				books.Discarded += w.changes
-				tx.forgetRow(rowKey(kindRow, m.number, []byte(row)))
-			}
+			tx.book(m).Discarded += tx.dropWaiting(m, []byte(row))
+			tx.forgetRow(rowKey(kindRow, m.number, []byte(row)))
 		})
+		if err == nil {
+			err = s.pieces(ctx, []byte{kindAside}, func(tx *Tx, key string, value []byte) { tx.giveUpAside(m, key, value) })
+		}
 		if err != nil {
 			return discarded, err
 		}
+		if unsent > 0 {
+			discarded[m.name] = unsent
+		}
 	}
 	return discarded, nil
+}
+
+// giveUpAside discards what a mapping has in an entry that is set aside.
+func (tx *Tx) giveUpAside(m *mapping, key string, value []byte) {
+	entry, err := target([]byte(key), value)
+	if err != nil {
+		tx.fail(err)
+		return
+	}
+	if entry[0] == kindUnmapped {
+		if of, row := splitRowKey(entry); of == m.number {
+			tx.book(m).Discarded += tx.dropWaiting(m, []byte(row))
+		}
+		return
+	}
+	st, ws, dirty := tx.stepAt(entry, seqOf([]byte(key)))
+	if st == nil || !slices.ContainsFunc(st.parts, func(p part) bool { return p.mapping == m.number }) {
+		return
+	}
+	dirty()
+	tx.unlist(ws, entry, st)
+	st.parts = slices.DeleteFunc(st.parts, func(p part) bool {
+		if p.mapping == m.number {
+			books := tx.book(m)
+			*books.under(st.status) -= p.changes
+			books.Discarded += p.changes
+		}
+		return p.mapping == m.number
+	})
+	if len(st.parts) == 0 {
+		tx.discard(entry, st)
+		return
+	}
+	tx.listAside(st.status, st.parts[0].mapping, st.seq, entry)
+	if st.status == orphaned {
+		tx.awaitOwner(ws, entry, st)
+	}
+}
+
+// some tells whether there is a key under a prefix.
+func (s *Store) some(prefix []byte) (found bool, err error) {
+	err = s.engine.view(func(r reader) error {
+		r.scan(prefix, after(prefix), func(_, _ []byte) bool {
+			found = true
+			return false
+		})
+		return nil
+	})
+	return found, err
 }
 
 // forgetRow takes the fingerprints of a row for void.

@@ -31,6 +31,9 @@ const sweepPiece = 2000
 func (tx *Tx) sweepLater(kind byte, what []byte) {
 	key := append([]byte{kindSweep, kind}, what...)
 	if tx.load(string(key)) != nil {
+		if kind == sweepHeld {
+			tx.delete(sweepCursor(what)) // for those it has passed there may be room now
+		}
 		return
 	}
 	tx.put(key, []byte{recordVersion})

@@ -320,3 +320,67 @@ func TestAnAddressIsGivenUpByWhatIsSent(t *testing.T) {
 		}
 	})
 }
+
+// Nor does what is set aside of it stay: it could be let go of, and never leave.
+func TestAMappingLeavesNothingSetAside(t *testing.T) {
+	bubble(t, func(h *house) {
+		h.opts.Mappings = append(h.opts.Mappings, state.Mapping{Name: "scores", Kind: customerio.Person})
+		h.open()
+		h.transaction(person(1, "email", "a@x.test"))
+		h.deliver()
+		time.Sleep(time.Minute)
+		h.transaction(set(4, "9", id(2), "email", "a@x.test", "score", 1), person(2, "plan", "free"))
+		h.deliver() // one step of both, parked: another has the address
+		bad := set(4, "10", id(3), "score", 1)
+		bad.Answer, bad.Reason = customerio.Refused, "it cannot be mapped"
+		h.transaction(bad)
+		if n := len(h.asides()); n != 2 {
+			t.Fatalf("%d are set aside: %+v", n, h.asides())
+		}
+		h.opts.Mappings = h.opts.Mappings[:4]
+		h.open()
+		if discarded, err := h.store.GiveUp(h.t.Context()); err != nil || discarded["scores"] != 2 {
+			t.Fatalf("discarded %v, %v", discarded, err)
+		}
+		for _, a := range h.asides() {
+			if a.Mapping != "people" {
+				t.Errorf("still set aside: %+v", a)
+			}
+		}
+		h.transaction(person(1, "email", "b@x.test"))
+		h.transaction(person(2, "plan", "pro"))
+		h.deliver()
+		if v := h.value("id:2", "plan"); v != `"pro"` {
+			t.Errorf("plan %s, people %+v", v, h.books(people))
+		}
+		h.balanced()
+	})
+}
+
+// A first page that was read before its workspace turned out to be another does not
+// bring back what the stream has overtaken.
+func TestAFirstPageOfTheBackfillBefore(t *testing.T) {
+	bubble(t, func(h *house) {
+		ctx := h.t.Context()
+		if err := h.store.AcceptWorkspace(ctx, 0, "us", 1); err != nil {
+			t.Fatal(err)
+		}
+		h.transaction(person(1, "plan", "new")) // which the snapshot does not see
+		if err := h.store.AcceptWorkspace(ctx, 0, "us", 2); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.store.Update(ctx, func(tx *state.Tx) error {
+			o := state.Origin{Visible: func(uint64) bool { return false }}
+			tx.From(&o)
+			ask := person(1, "plan", "old")
+			tx.Apply(&ask)
+			return tx.Backfilled(people, nil, 1, []string{"1"}, true)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		h.deliver()
+		if v := h.value("id:1", "plan"); v != `"new"` {
+			t.Errorf("plan %s", v)
+		}
+	}, func(o *state.Options) { o.Mappings[people].Backfill = true })
+}

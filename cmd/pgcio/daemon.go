@@ -76,7 +76,7 @@ func (a *app) daemon(asked context.Context, cfg *config, opts daemonOptions) (er
 		return fmt.Errorf("giving up what waits of mappings that are not in the configuration: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(gone)) {
-		log.Warn("a mapping is not in the configuration any more: what waited of it is discarded", "mapping", name, "changes", gone[name])
+		log.Warn("a mapping is not in the configuration any more: what was unsent of it is discarded", "mapping", name, "changes", gone[name])
 	}
 
 	// Whoever looks sees the start too, and why it takes long.

@@ -29,7 +29,8 @@ type view struct {
 	problem string         // why there is no stream yet; "": there is one, or nothing is known
 	missed  map[int]string // by mapping: what changes are missing
 
-	alarms alarms
+	looking sync.Mutex // one look at the alarms at a time
+	alarms  alarms
 }
 
 func newView(cfg *config, store *state.Store, log *slog.Logger) *view {
@@ -71,6 +72,8 @@ func (v *view) asked() status.Snapshot {
 
 // snapshot is the status now.
 func (v *view) snapshot() status.Snapshot {
+	v.looking.Lock()
+	defer v.looking.Unlock()
 	v.mu.Lock()
 	sinks, stream, reads, fit, problem := slices.Clone(v.sinks), v.stream, v.reads, v.fit, v.problem
 	v.mu.Unlock()
@@ -90,7 +93,7 @@ func (v *view) snapshot() status.Snapshot {
 	st, err := v.store.Status()
 	if err != nil {
 		alarms.raise("state", "", err.Error())
-		out.Alarms = alarms.end()
+		out.Alarms = alarms.list // of the others nothing is known now
 		return out
 	}
 	out.StateBytes = st.Size
