@@ -91,7 +91,7 @@ func (s *schedule) operate(ctx context.Context, last bool) error {
 			return err
 		}
 		switch {
-		case len(asides) == 0:
+		case len(asides) == 0 || s.alone:
 		case !last && rng.Float64() < gives:
 			// What is parked of people is the rarest, and the most tangled.
 			if of := slices.IndexFunc(asides, func(a state.Aside) bool { return strings.HasPrefix(a.Thing, "id:") }); of >= 0 && s.keen() {
@@ -225,10 +225,13 @@ func (s *schedule) explain() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	is := map[string]bool{}
+	is, aside := map[string]bool{}, map[string]bool{}
+	for _, a := range asides {
+		aside[a.Thing] = true
+	}
 	for range asides { // one may be parked because of another
 		for _, a := range asides {
-			if !s.due(a) {
+			if !s.due(a, aside) {
 				continue
 			}
 			is[called(a)] = true
@@ -290,8 +293,9 @@ func (s *schedule) explainOrphans() {
 
 func isLong(bio cdc.Column) bool { return strings.HasPrefix(value(bio), "long ") }
 
-// due tells whether an entry is rightly parked.
-func (s *schedule) due(a state.Aside) bool {
+// due tells whether an entry is rightly parked, where something is set aside of
+// these things.
+func (s *schedule) due(a state.Aside, aside map[string]bool) bool {
 	w := s.world
 	row, unmapped := rowAside(a)
 	switch a.Mapping {
@@ -302,8 +306,8 @@ func (s *schedule) due(a state.Aside) bool {
 		// be a swap, which stays parked.
 		_, holder, held := strings.Cut(a.Reason, "is still held by id:")
 		user := strings.TrimPrefix(a.Thing, "id:")
-		if held && (w.unclear[user] || w.unclear[strings.TrimPrefix(holder, "id:")]) {
-			return true // a row that was read late says nothing of the addresses in between
+		if held && aside["id:"+holder] && (w.unclear[user] || w.unclear[holder]) {
+			return true // a row that was read late says nothing of the addresses in between: it may be a swap
 		}
 		return held && (s.refusing || out(w.current(users, strings.TrimPrefix(a.Thing, "id:"))) || out(w.current(users, holder)) || s.parked["id:"+holder] || s.dropped["people id:"+holder] != 0)
 	case "contacts":

@@ -220,6 +220,7 @@ type schedule struct {
 	memory *state.Memory
 
 	healthy  bool    // nothing ever goes wrong but crashes
+	alone    bool    // nor does anybody retry or drop what is parked
 	slow     bool    // there is always more to send than may be sent
 	parting  float64 // how probable it is that an operation is refused alone
 	crashes  int
@@ -275,6 +276,7 @@ func (s *schedule) logf(format string, args ...any) {
 
 func (s *schedule) run() {
 	s.healthy, s.slow = s.rng.IntN(4) == 0, s.rng.IntN(3) == 0
+	s.alone = s.healthy && s.seed%3 != 0
 	s.world.fixed = s.healthy && s.rng.IntN(2) == 0
 	for range s.rng.IntN(8) {
 		s.world.commit(1 + s.rng.IntN(6))
