@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pgcio/pgcio/internal/lsn"
 )
@@ -21,13 +22,18 @@ type delivered struct {
 	met    lsn.LSN // the oldest met by the walk that is under way
 	metAt  []byte  // and the key; nil: a transaction has touched it
 	from   []byte  // the key where it goes on; nil: none is under way
+	walked time.Time
 	// coming is of the transaction that is being committed, which a piece of the
 	// walk may see before the others do.
 	coming lsn.LSN
 }
 
-// walkPiece is how many entries one piece of the walk looks at.
-var walkPiece = 20_000
+// walkPiece is how many entries one piece of the walk looks at, which takes some
+// milliseconds, and walkRest how long a walk of several rests between two.
+var (
+	walkPiece = 5_000
+	walkRest  = 100 * time.Millisecond
+)
 
 // nothing is older than no change.
 const nothing = lsn.LSN(math.MaxUint64)
@@ -39,19 +45,23 @@ var waitsUnder = []byte{kindHeld, kindQueue, kindOwnerOf}
 // Delivered is a position up to which everything has been settled: never past the
 // oldest change of a step that waits, is in flight or waits for its owner, nor
 // past the newest of a row that waits to be read. It is exact while fewer than
-// walkPiece of those wait. With more, each call looks at so many of them, and the
-// position stands still until all have been looked at. What is set aside is
+// walkPiece of those wait. With more, a call looks at so many of them at most, and
+// the position stands still until all have been looked at. What is set aside is
 // settled: if it is tried again, the position goes back.
 func (s *Store) Delivered() (lsn.LSN, error) {
 	d := &s.delivered
 	d.walking.Lock()
 	defer d.walking.Unlock()
 	s.mu.Lock()
+	at, rests := d.at, d.from != nil && now().Sub(d.walked) < walkRest
 	if d.from == nil {
 		d.from, d.met, d.metAt = waitsUnder[:1], d.coming, nil
 	}
-	at := d.at
 	s.mu.Unlock()
+	if rests {
+		return at, nil
+	}
+	d.walked = now()
 	// The view is opened after that: it shows all that is not going to be touched.
 	still := false // what was the oldest still waits
 	met, metAt, next := nothing, []byte(nil), []byte(nil)

@@ -58,7 +58,7 @@ const LooksAtOnce = looksAtOnce
 // WalkAtOnce lets one call of Delivered look at n entries, for a test that has no
 // other beside it.
 func WalkAtOnce(t testing.TB, n int) {
-	was := walkPiece
-	walkPiece = n
-	t.Cleanup(func() { walkPiece = was })
+	was, rest := walkPiece, walkRest
+	walkPiece, walkRest = n, 0
+	t.Cleanup(func() { walkPiece, walkRest = was, rest })
 }
