@@ -36,7 +36,7 @@ func TestMutations(t *testing.T) {
 	for _, m := range mutations {
 		t.Run(strings.ReplaceAll(m.breaks, " ", "_"), func(t *testing.T) {
 			t.Parallel()
-			out, err := runMutated(t, root, &m, "4000")
+			out, err := runMutated(t, root, &m, "12000")
 			var exit *exec.ExitError
 			switch {
 			case err == nil:
@@ -66,7 +66,7 @@ func runMutated(t *testing.T, root string, m *mutation, seeds string) (output []
 	if out, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("the mutation cannot be built: %v\n%s", err, out)
 	}
-	run := exec.CommandContext(ctx, binary, "-test.run=^TestSimulation$", "-test.failfast", "-test.timeout=10m")
+	run := exec.CommandContext(ctx, binary, "-test.run=^TestSimulation$", "-test.failfast", "-test.timeout=14m")
 	run.Dir = filepath.Join(root, "cmd", "pgcio")
 	run.Env = append(os.Environ(), "PGCIO_SEED=", "PGCIO_FIRST_SEED=", "PGCIO_SEEDS="+seeds)
 	return run.CombinedOutput()

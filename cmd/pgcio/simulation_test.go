@@ -276,7 +276,7 @@ func (s *schedule) logf(format string, args ...any) {
 
 func (s *schedule) run() {
 	s.healthy, s.slow = s.rng.IntN(4) == 0, s.rng.IntN(3) == 0
-	s.alone = s.healthy && s.seed%3 != 0
+	s.alone = s.healthy && s.seed%4 == 3
 	s.world.fixed = s.healthy && s.rng.IntN(2) == 0
 	for range s.rng.IntN(8) {
 		s.world.commit(1 + s.rng.IntN(6))
